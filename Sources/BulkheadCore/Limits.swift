@@ -1,0 +1,61 @@
+/// Every bound on what comes from outside, with its unit; contract §10 promises these numbers.
+public enum Limits {
+    /// Bytes of a task's params as sent.
+    public static let paramsBytes = 1 << 20
+    /// Bytes of a task's metadata as sent.
+    public static let metadataBytes = 16 << 10
+    /// Bytes of a result's value as sent, unless the setting `result-limit` says otherwise.
+    public static let resultBytes = 64 << 10
+    /// Bytes that an event line may have above the result limit.
+    public static let eventLineSlackBytes = 4 << 10
+    /// Bytes of a cut result that are kept as its head.
+    public static let resultHeadBytes = 4 << 10
+    /// Warnings kept of a task; the rest are counted.
+    public static let warnings = 32
+    /// Bytes of one warning.
+    public static let warningBytes = 512
+    /// Progress updates stored per second and task; the last one always is.
+    public static let progressPerSecond = 4
+    /// Bytes of an error's or a progress report's message.
+    public static let messageBytes = 4 << 10
+    /// Bytes of an error's hint.
+    public static let hintBytes = 2 << 10
+    /// Names of denied system calls kept of a task.
+    public static let deniedNames = 64
+    /// Denied calls of one attempt beyond which it is ended.
+    public static let deniedCalls: UInt64 = 100_000
+    /// Bytes of a caller's name.
+    public static let callerBytes = 128
+    /// Tasks of one batch.
+    public static let batchTasks = 1_000
+    /// Bytes of a batch's body.
+    public static let batchBytes = 16 << 20
+    /// Bytes of any other request's body.
+    public static let bodyBytes = 2 << 20
+    /// Arrays and objects that JSON may nest.
+    public static let jsonDepth = 64
+    /// Bytes of a request's headers.
+    public static let headerBytes = 32 << 10
+    /// Connections open at once.
+    public static let connections = 1_024
+    /// Bytes of a policy file.
+    public static let policyFileBytes = 256 << 10
+    /// Bytes of an OCI profile.
+    public static let profileBytes = 4 << 20
+    /// Arguments that a policy may add.
+    public static let arguments = 128
+    /// Bytes of a handler file that is copied and run.
+    public static let handlerBytes = 1 << 30
+    /// Attempts shown of a task, the latest ones.
+    public static let attemptsShown = 16
+    /// Characters that the unique beginning of an id needs.
+    public static let idPrefixCharacters = 6
+    /// Tasks of one page of a list.
+    public static let listPage = 1_000
+    /// Bytes of output in one page.
+    public static let outputPageBytes = 4 << 20
+    /// Seconds that one call may wait for a task.
+    public static let waitSeconds = 3_600
+    /// Bytes of a final message above its result: error message, hint and names of denied calls.
+    public static let finalOverheadBytes = 16 << 10
+}

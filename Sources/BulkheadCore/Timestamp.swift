@@ -1,0 +1,53 @@
+import FoundationEssentials
+
+/// A moment of the wall clock, in milliseconds since 1970 UTC.
+public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
+    /// Milliseconds since 1970-01-01T00:00:00Z.
+    public var milliseconds: Int64
+
+    private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+    private static let wholeSeconds = Date.ISO8601FormatStyle()
+    /// The years 0001 to 9999, the only ones that RFC 3339 can write.
+    private static let writable: ClosedRange<Int64> = -62_135_596_800_000...253_402_300_799_999
+
+    /// Makes a moment from milliseconds since 1970, clamped to the years 1 to 9999.
+    public init(milliseconds: Int64) {
+        self.milliseconds = min(max(milliseconds, Self.writable.lowerBound), Self.writable.upperBound)
+    }
+
+    /// Reads RFC 3339, with or without fractions of a second.
+    /// - Parameter text: Such as `2026-11-21T08:30:00.250Z`.
+    /// - Throws: ``BulkheadError`` with the code `malformed`.
+    public init(_ text: String) throws(BulkheadError) {
+        let date = (try? Self.style.parse(text)) ?? (try? Self.wholeSeconds.parse(text))
+        guard let date else {
+            throw BulkheadError(
+                .malformed,
+                "\"\(text.prefix(64))\" is not a time",
+                advice: "write RFC 3339, such as 2026-11-21T08:30:00Z"
+            )
+        }
+        self.init(milliseconds: Int64((date.timeIntervalSince1970 * 1_000).rounded()))
+    }
+
+    /// RFC 3339 in UTC with milliseconds.
+    public var description: String {
+        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(Self.style)
+    }
+
+    /// Whether the left moment is earlier.
+    public static func < (left: Timestamp, right: Timestamp) -> Bool {
+        left.milliseconds < right.milliseconds
+    }
+
+    /// The moment a duration later, or earlier where the duration is negative.
+    public static func + (moment: Timestamp, duration: Duration) -> Timestamp {
+        let (sum, overflow) = moment.milliseconds.addingReportingOverflow(duration.wholeMilliseconds)
+        return Timestamp(milliseconds: overflow ? .max : sum)
+    }
+
+    /// The time from the right moment to the left one.
+    public static func - (left: Timestamp, right: Timestamp) -> Duration {
+        .milliseconds(left.milliseconds - right.milliseconds)
+    }
+}
