@@ -1,0 +1,73 @@
+/// Every bound of the launcher protocol, with its unit.
+public enum LaunchLimits {
+    /// Version of the protocol that both ends of this build speak.
+    public static let protocolVersion: UInt16 = 1
+
+    /// Bytes of one `output` packet's payload.
+    public static let outputPacketBytes = 64 * 1024
+
+    /// Bytes of one packet of any kind; a receive buffer of this size holds every message.
+    ///
+    /// Linux takes a packet of up to `SO_SNDBUF` − 32 bytes, which is 212,960 with the kernel's defaults.
+    public static let packetBytes = 204_800
+
+    /// Bytes of one fd 3 line when the spec does not say: the 64 KiB result limit and 4 KiB around it.
+    public static let eventLineBytes = 68 * 1024
+
+    /// Bytes of the longest fd 3 line that a spec may ask for: what fits one packet with its header.
+    public static let eventLineCeiling = 196_608
+
+    /// Bytes that are delivered of a line which is longer than the bound.
+    public static let eventHeadBytes = 4 * 1024
+
+    /// Bytes of an encoded `LaunchSpec`.
+    public static let specBytes = 2 * 1024 * 1024
+
+    /// Bytes of one text in a spec: the kernel's bound for one argument (MAX_ARG_STRLEN).
+    public static let textBytes = 128 * 1024
+
+    /// Entries of any list in a spec: arguments, environment, rules, cgroup files.
+    public static let listEntries = 4096
+
+    /// Instructions of a filter: the kernel's BPF_MAXINSNS.
+    public static let filterInstructions = 4096
+
+    /// Bytes of a `refused` message's detail.
+    public static let detailBytes = 4 * 1024
+
+    /// Bytes of the slot's secret.
+    public static let secretBytes = 32
+
+    /// Descriptors that come with a `launch` packet: the spec, then stdin.
+    public static let launchDescriptors = 2
+
+    /// Bytes of one stream that may be unacknowledged before the launcher stops reading it.
+    public static let windowBytes = 1024 * 1024
+
+    /// Bytes of one stream that are read after the handler's exit, beyond the window.
+    public static let drainBytes = 1024 * 1024
+
+    /// Nanoseconds after the handler's exit for which open pipes are still read.
+    public static let drainNanoseconds: UInt64 = 500_000_000
+
+    /// Nanoseconds from the fork to a successful exec.
+    public static let launchNanoseconds: UInt64 = 30_000_000_000
+
+    /// Nanoseconds for which the end of the whole tree is waited for before its survivors are reported.
+    public static let sweepNanoseconds: UInt64 = 10_000_000_000
+
+    /// Nanoseconds between two `denied` messages about one system call.
+    public static let deniedNanoseconds: UInt64 = 50_000_000
+
+    /// Denied calls after which an attempt is ended, when the spec does not say.
+    public static let deniedCalls: UInt64 = 100_000
+
+    /// System call numbers that are counted one by one; denials of others are only summed.
+    public static let deniedNumbers = 256
+
+    /// Bytes for which the pipes of a handler are asked.
+    public static let pipeBytes = 256 * 1024
+
+    /// Bytes of queued event lines beyond which fd 3 is not read.
+    public static let eventQueueBytes = 256 * 1024
+}

@@ -1,0 +1,186 @@
+extension LaunchSpec {
+    static let magic: UInt32 = 0x534B_4842  // "BHKS"
+
+    /// The spec's bytes, for a sealed memfd.
+    ///
+    /// - Returns: At most `LaunchLimits.specBytes` bytes.
+    /// - Throws: `CodecError.tooLong` if the spec is beyond that.
+    public func encoded() throws(CodecError) -> [UInt8] {
+        var writer = ByteWriter(reserving: 4096)
+        writer.put(Self.magic)
+        writer.put(LaunchLimits.protocolVersion)
+        writer.put(attempt)
+        writer.put(executable)
+        writer.put(arguments)
+        writer.put(environment)
+        writer.put(workingFolder)
+        for number in [timeoutNanoseconds, graceNanoseconds, cpuNanoseconds] { writer.put(number) }
+        writer.put(openFiles) { $0.put($1) }
+        writer.put(fileSizeBytes) { $0.put($1) }
+        writer.put(user) {
+            $0.put($1.uid)
+            $0.put($1.gid)
+        }
+        cgroup.write(to: &writer)
+        writer.put(landlock) { $1.write(to: &$0) }
+        filter.write(to: &writer)
+        writer.put(eventLineBytes)
+        guard writer.bytes.count <= LaunchLimits.specBytes else {
+            let limit = UInt64(LaunchLimits.specBytes)
+            throw .tooLong(field: "spec", bytes: UInt64(writer.bytes.count), limit: limit)
+        }
+        return writer.bytes
+    }
+
+    /// Reads a spec from all of its bytes.
+    ///
+    /// - Parameter bytes: What `encoded()` made.
+    /// - Throws: What is wrong with the bytes.
+    public init(decoding bytes: ArraySlice<UInt8>) throws(CodecError) {
+        guard bytes.count <= LaunchLimits.specBytes else {
+            let limit = UInt64(LaunchLimits.specBytes)
+            throw .tooLong(field: "spec", bytes: UInt64(bytes.count), limit: limit)
+        }
+        var reader = ByteReader(bytes)
+        let magic = try reader.number(UInt32.self, "magic")
+        guard magic == Self.magic else { throw .wrongMagic(found: magic) }
+        let version = try reader.number(UInt16.self, "version")
+        guard version == LaunchLimits.protocolVersion else { throw .unknownVersion(found: version) }
+        self.init(
+            attempt: try reader.number(UInt64.self, "attempt"),
+            executable: try reader.kernelText("executable"),
+            arguments: try reader.kernelTexts("arguments"),
+            environment: try reader.kernelTexts("environment"),
+            workingFolder: try reader.kernelText("working folder")
+        )
+        timeoutNanoseconds = try reader.number(UInt64.self, "timeout")
+        graceNanoseconds = try reader.number(UInt64.self, "grace")
+        cpuNanoseconds = try reader.number(UInt64.self, "cpu limit")
+        try readRules(&reader)
+        try reader.end()
+    }
+
+    private mutating func readRules(_ reader: inout ByteReader) throws(CodecError) {
+        openFiles = try reader.optional("open files") { reader throws(CodecError) in
+            try reader.number(UInt64.self, "open files")
+        }
+        fileSizeBytes = try reader.optional("file size") { reader throws(CodecError) in
+            try reader.number(UInt64.self, "file size")
+        }
+        user = try reader.optional("user") { reader throws(CodecError) in
+            LaunchUser(
+                uid: try reader.number(UInt32.self, "uid"),
+                gid: try reader.number(UInt32.self, "gid")
+            )
+        }
+        cgroup = try CgroupSpec(from: &reader)
+        landlock = try reader.optional("file rules") { reader throws(CodecError) in
+            try LandlockSpec(from: &reader)
+        }
+        filter = try FilterSpec(from: &reader)
+        eventLineBytes = try reader.number(UInt32.self, "event line limit")
+        guard (1...UInt32(LaunchLimits.eventLineCeiling)).contains(eventLineBytes) else {
+            throw .unknownValue(field: "event line limit", value: UInt64(eventLineBytes))
+        }
+    }
+}
+
+extension CgroupSpec {
+    func write(to writer: inout ByteWriter) {
+        writer.put(procs)
+        writer.put(kill) { $0.put($1) }
+        writer.put(oom) {
+            $0.put($1.path)
+            $0.put($1.kind.rawValue)
+        }
+        writer.put(folders)
+    }
+
+    init(from reader: inout ByteReader) throws(CodecError) {
+        self.init(
+            procs: try reader.kernelTexts("cgroup.procs"),
+            kill: try reader.optional("cgroup.kill") { reader throws(CodecError) in
+                try reader.kernelText("cgroup.kill")
+            },
+            oom: try reader.optional("oom counter") { reader throws(CodecError) in
+                CgroupOOM(
+                    path: try reader.kernelText("oom counter"),
+                    kind: try reader.value(CgroupOOM.Kind.self, "oom counter")
+                )
+            },
+            folders: try reader.kernelTexts("cgroup folders")
+        )
+    }
+}
+
+extension LandlockSpec {
+    func write(to writer: inout ByteWriter) {
+        for bits in [handledAccess, handledNetwork, scoped] { writer.put(bits) }
+        writer.put(UInt32(rules.count))
+        for rule in rules {
+            writer.put(rule.path)
+            writer.put(rule.access)
+            writer.put(rule.optional)
+        }
+        writer.put(allowOwnProc)
+    }
+
+    init(from reader: inout ByteReader) throws(CodecError) {
+        self.init(
+            handledAccess: try reader.number(UInt64.self, "handled access"),
+            handledNetwork: try reader.number(UInt64.self, "handled network"),
+            scoped: try reader.number(UInt64.self, "scope"),
+            rules: try reader.list("file rules") { reader throws(CodecError) in
+                LandlockRule(
+                    path: try reader.kernelText("file rule"),
+                    access: try reader.number(UInt64.self, "file rule"),
+                    optional: try reader.flag("file rule")
+                )
+            },
+            allowOwnProc: try reader.flag("own proc")
+        )
+    }
+}
+
+extension FilterSpec {
+    func write(to writer: inout ByteWriter) {
+        writer.put(program)
+        writer.put(hasListener)
+        writer.put(firstExecNotified)
+        switch onDenied {
+        case .errno(let errno):
+            writer.put(UInt8(1))
+            writer.put(errno)
+        case .kill:
+            writer.put(UInt8(2))
+            writer.put(Int32(0))
+        }
+        writer.put(deniedLimit)
+    }
+
+    init(from reader: inout ByteReader) throws(CodecError) {
+        let program = try reader.bytes("filter", limit: 8 * LaunchLimits.filterInstructions)
+        guard program.count.isMultiple(of: 8) else { throw .truncated(field: "filter") }
+        let hasListener = try reader.flag("listener")
+        let firstExecNotified = try reader.flag("notified exec")
+        let action = try reader.number(UInt8.self, "denied action")
+        let errno = try reader.signed("denied action")
+        self.init(
+            program: program,
+            hasListener: hasListener,
+            firstExecNotified: firstExecNotified,
+            onDenied: try Self.action(action, errno),
+            deniedLimit: try reader.number(UInt64.self, "denied limit")
+        )
+    }
+
+    /// The kernel takes errnos of 1 to 4095 alone; another one would let the call appear to succeed.
+    private static func action(_ kind: UInt8, _ errno: Int32) throws(CodecError) -> DeniedAction {
+        switch kind {
+        case 1 where (1...4095).contains(errno): .errno(errno)
+        case 1: throw .unknownValue(field: "denied errno", value: UInt64(UInt32(bitPattern: errno)))
+        case 2: .kill
+        default: throw .unknownValue(field: "denied action", value: UInt64(kind))
+        }
+    }
+}

@@ -1,0 +1,216 @@
+/// Bytes of one packet to a message and back.
+///
+/// A packet is little-endian: magic (u32), version (u16), kind (u8), then the kind's fields. Kinds of the two
+/// directions differ, so that a message that comes the wrong way round is unknown.
+public enum MessageCodec {
+    static let magic: UInt32 = 0x4C4B_4842  // "BHKL"
+
+    enum SupervisorKind: UInt8 {
+        case prepare = 1, launch, stop, outputAck, outcomeAck
+    }
+
+    enum LauncherKind: UInt8 {
+        case ready = 65, started, output, event, denied, finished, refused
+    }
+
+    /// The bytes of a supervisor's message.
+    public static func encode(_ message: SupervisorMessage) -> [UInt8] {
+        switch message {
+        case .prepare(let preparation):
+            var writer = header(SupervisorKind.prepare.rawValue)
+            writer.put(preparation.version)
+            writer.put(preparation.slot)
+            writer.put(preparation.secret)
+            return writer.bytes
+        case .launch(let launch):
+            var writer = header(SupervisorKind.launch.rawValue)
+            writer.put(launch.attempt)
+            writer.put(launch.specBytes)
+            return writer.bytes
+        case .stop(let attempt, let reason):
+            var writer = header(SupervisorKind.stop.rawValue)
+            writer.put(attempt)
+            writer.put(reason.rawValue)
+            return writer.bytes
+        case .outputAck(let attempt, let stream, let offset):
+            var writer = header(SupervisorKind.outputAck.rawValue)
+            writer.put(attempt)
+            writer.put(stream.rawValue)
+            writer.put(offset)
+            return writer.bytes
+        case .outcomeAck(let attempt):
+            var writer = header(SupervisorKind.outcomeAck.rawValue)
+            writer.put(attempt)
+            return writer.bytes
+        }
+    }
+
+    /// The bytes of a launcher's message.
+    public static func encode(_ message: LauncherMessage) -> [UInt8] {
+        switch message {
+        case .ready(let version, let pid):
+            var writer = header(LauncherKind.ready.rawValue)
+            writer.put(version)
+            writer.put(pid)
+            return writer.bytes
+        case .started(let attempt, let pid, let startTime):
+            var writer = header(LauncherKind.started.rawValue)
+            writer.put(attempt)
+            writer.put(pid)
+            writer.put(startTime)
+            return writer.bytes
+        case .output(let attempt, let stream, let offset, let bytes):
+            var writer = header(LauncherKind.output.rawValue, payload: bytes.count)
+            writer.put(attempt)
+            writer.put(stream.rawValue)
+            writer.put(offset)
+            writer.putRest(bytes)
+            return writer.bytes
+        case .event(let attempt, let line, let truncated):
+            var writer = header(LauncherKind.event.rawValue, payload: line.count)
+            writer.put(attempt)
+            writer.put(truncated)
+            writer.putRest(line)
+            return writer.bytes
+        case .denied(let attempt, let syscall, let count):
+            var writer = header(LauncherKind.denied.rawValue)
+            writer.put(attempt)
+            writer.put(syscall)
+            writer.put(count)
+            return writer.bytes
+        case .finished(let attempt, let outcome):
+            var writer = header(LauncherKind.finished.rawValue)
+            writer.put(attempt)
+            outcome.write(to: &writer)
+            return writer.bytes
+        case .refused(let attempt, let stage, let errno, let detail):
+            var writer = header(LauncherKind.refused.rawValue)
+            writer.put(attempt)
+            writer.put(stage.rawValue)
+            writer.put(errno)
+            writer.put(bounded(detail))
+            return writer.bytes
+        }
+    }
+
+    /// Reads a supervisor's message from one whole packet.
+    ///
+    /// - Parameter packet: The packet's bytes, all of them.
+    /// - Returns: The message.
+    /// - Throws: What is wrong with the bytes.
+    public static func supervisorMessage(_ packet: ArraySlice<UInt8>) throws(CodecError) -> SupervisorMessage
+    {
+        var reader = ByteReader(packet)
+        let message = try supervisorMessage(kind: try kind(&reader), &reader)
+        try reader.end()
+        return message
+    }
+
+    /// Reads a launcher's message from one whole packet.
+    ///
+    /// - Parameter packet: The packet's bytes, all of them.
+    /// - Returns: The message.
+    /// - Throws: What is wrong with the bytes.
+    public static func launcherMessage(_ packet: ArraySlice<UInt8>) throws(CodecError) -> LauncherMessage {
+        var reader = ByteReader(packet)
+        let message = try launcherMessage(kind: try kind(&reader), &reader)
+        try reader.end()
+        return message
+    }
+
+    private static func header(_ kind: UInt8, payload: Int = 0) -> ByteWriter {
+        var writer = ByteWriter(reserving: 64 + payload)
+        writer.put(magic)
+        writer.put(LaunchLimits.protocolVersion)
+        writer.put(kind)
+        return writer
+    }
+
+    private static func kind(_ reader: inout ByteReader) throws(CodecError) -> UInt8 {
+        let found = try reader.number(UInt32.self, "magic")
+        guard found == magic else { throw .wrongMagic(found: found) }
+        let version = try reader.number(UInt16.self, "version")
+        guard version == LaunchLimits.protocolVersion else { throw .unknownVersion(found: version) }
+        return try reader.number(UInt8.self, "kind")
+    }
+
+    /// A detail is words for people: its end may go, the message may not.
+    private static func bounded(_ detail: String) -> String {
+        guard detail.utf8.count > LaunchLimits.detailBytes else { return detail }
+        return String(decoding: detail.utf8.prefix(LaunchLimits.detailBytes - 4), as: UTF8.self)
+    }
+
+    private static func supervisorMessage(
+        kind: UInt8,
+        _ reader: inout ByteReader
+    ) throws(CodecError) -> SupervisorMessage {
+        switch SupervisorKind(rawValue: kind) {
+        case .prepare:
+            let version = try reader.number(UInt16.self, "version")
+            let slot = try reader.number(UInt32.self, "slot")
+            let secret = try reader.bytes("secret", limit: LaunchLimits.secretBytes)
+            guard secret.count == LaunchLimits.secretBytes else { throw .truncated(field: "secret") }
+            return .prepare(Preparation(version: version, slot: slot, secret: secret))
+        case .launch:
+            let attempt = try reader.number(UInt64.self, "attempt")
+            let size = try reader.number(UInt32.self, "spec size")
+            guard size <= LaunchLimits.specBytes else {
+                throw .tooLong(field: "spec", bytes: UInt64(size), limit: UInt64(LaunchLimits.specBytes))
+            }
+            return .launch(LaunchHeader(attempt: attempt, specBytes: size))
+        case .stop:
+            return .stop(
+                attempt: try reader.number(UInt64.self, "attempt"),
+                reason: try reader.value(StopReason.self, "reason")
+            )
+        case .outputAck:
+            return .outputAck(
+                attempt: try reader.number(UInt64.self, "attempt"),
+                stream: try reader.value(OutputStream.self, "stream"),
+                offset: try reader.number(UInt64.self, "offset")
+            )
+        case .outcomeAck:
+            return .outcomeAck(attempt: try reader.number(UInt64.self, "attempt"))
+        case nil:
+            throw .unknownKind(found: kind)
+        }
+    }
+
+    private static func launcherMessage(
+        kind: UInt8,
+        _ reader: inout ByteReader
+    ) throws(CodecError) -> LauncherMessage {
+        guard let known = LauncherKind(rawValue: kind) else { throw .unknownKind(found: kind) }
+        if known == .ready {
+            let version = try reader.number(UInt16.self, "version")
+            return .ready(version: version, pid: try reader.signed("pid"))
+        }
+        let attempt = try reader.number(UInt64.self, "attempt")
+        switch known {
+        case .ready, .started:
+            let pid = try reader.signed("pid")
+            let startTime = try reader.number(UInt64.self, "start time")
+            return .started(attempt: attempt, pid: pid, startTime: startTime)
+        case .output:
+            let stream = try reader.value(OutputStream.self, "stream")
+            let offset = try reader.number(UInt64.self, "offset")
+            let bytes = try reader.remaining("output", limit: LaunchLimits.outputPacketBytes)
+            return .output(attempt: attempt, stream: stream, offset: offset, bytes: bytes)
+        case .event:
+            let truncated = try reader.flag("truncated")
+            let line = try reader.remaining("event line", limit: LaunchLimits.eventLineCeiling)
+            return .event(attempt: attempt, line: line, truncated: truncated)
+        case .denied:
+            let syscall = try reader.number(UInt32.self, "system call")
+            let count = try reader.number(UInt64.self, "count")
+            return .denied(attempt: attempt, syscall: syscall, count: count)
+        case .finished:
+            return .finished(attempt: attempt, outcome: try LaunchOutcome(from: &reader))
+        case .refused:
+            let stage = try reader.value(LaunchStage.self, "stage")
+            let errno = try reader.signed("errno")
+            let detail = try reader.text("detail", limit: LaunchLimits.detailBytes)
+            return .refused(attempt: attempt, stage: stage, errno: errno, detail: detail)
+        }
+    }
+}
