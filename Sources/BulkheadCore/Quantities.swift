@@ -1,6 +1,6 @@
 /// The durations and sizes that users write, such as `250ms`, `5m` and `8MiB`.
 public enum Quantities {
-    /// The longest duration that is accepted: 366 days. Beyond it a value is a mistake.
+    /// The longest duration that is accepted: 366 days, beyond which a value is a mistake.
     public static let longestDuration: Duration = .seconds(366 * 24 * 3_600)
 
     private static let durationUnits: [(suffix: String, milliseconds: Int64)] = [

@@ -79,7 +79,7 @@ public struct OutputPiece: Sendable, Equatable {
         case gap(Int64)
     }
 
-    /// The order of arrival over both streams; larger came later. A gap has the one of its newest chunk.
+    /// The order of arrival over both streams: larger came later, and a gap has the one of its newest chunk.
     public var sequence: Int64
     /// Which stream.
     public var channel: OutputChannel
@@ -114,7 +114,7 @@ public struct OutputQuery: Sendable, Equatable {
     public var channel: OutputChannel?
     /// Of this attempt; nil is the latest.
     public var attempt: Int?
-    /// From this byte of the stream on; only with a channel. A piece that begins before it is cut.
+    /// From this byte of the stream on, only with a channel; a piece that begins before it is cut.
     public var offset: Int64?
     /// Only what arrived after the piece with this sequence number.
     public var after: Int64?

@@ -1,6 +1,6 @@
 /// A task as the store keeps it.
 public struct TaskRecord: Sendable, Equatable {
-    /// The order of admission: larger was submitted later. Unique, never reused.
+    /// The order of admission, unique and never reused: larger was submitted later.
     public var sequence: Int64
     /// The caller's or our id.
     public var id: TaskID
