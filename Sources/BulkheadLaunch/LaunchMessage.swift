@@ -80,8 +80,9 @@ public enum LauncherMessage: Sendable, Equatable {
     case started(attempt: UInt64, pid: Int32, startTime: UInt64)
     /// Bytes of a stream; `offset` is that of the first, counted from the attempt's start.
     case output(attempt: UInt64, stream: OutputStream, offset: UInt64, bytes: [UInt8])
-    /// One line of fd 3 without its newline; `truncated`: it was longer than the bound, this is its head.
-    case event(attempt: UInt64, line: [UInt8], truncated: Bool)
+    /// One line of fd 3 without its newline, of `length` bytes; `truncated`: it was longer than the bound, and
+    /// `line` is its head.
+    case event(attempt: UInt64, line: [UInt8], truncated: Bool, length: UInt64)
     /// A system call was denied; `count` is cumulative, and several denials share one message.
     case denied(attempt: UInt64, syscall: UInt32, count: UInt64)
     /// The attempt is over: exit seen, pipes drained, whole tree ended. Nothing of the attempt follows.

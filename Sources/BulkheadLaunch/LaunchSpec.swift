@@ -188,3 +188,18 @@ public struct LaunchSpec: Sendable, Equatable {
         self.workingFolder = workingFolder
     }
 }
+
+extension CgroupOOM {
+    /// The number in the file's line `oom_kill N`; 0 without such a line.
+    ///
+    /// - Parameter content: The file's bytes.
+    /// - Returns: Kills by the out-of-memory killer.
+    public static func kills(in content: ArraySlice<UInt8>) -> UInt64 {
+        for line in content.split(separator: UInt8(ascii: "\n")) {
+            let words = line.split(separator: UInt8(ascii: " "))
+            guard words.count == 2, words[0].elementsEqual("oom_kill".utf8) else { continue }
+            return UInt64(String(decoding: words[1], as: UTF8.self)) ?? 0
+        }
+        return 0
+    }
+}

@@ -66,10 +66,11 @@ public enum MessageCodec {
             writer.put(offset)
             writer.putRest(bytes)
             return writer.bytes
-        case .event(let attempt, let line, let truncated):
+        case .event(let attempt, let line, let truncated, let length):
             var writer = header(LauncherKind.event.rawValue, payload: line.count)
             writer.put(attempt)
             writer.put(truncated)
+            writer.put(length)
             writer.putRest(line)
             return writer.bytes
         case .denied(let attempt, let syscall, let count):
@@ -198,8 +199,9 @@ public enum MessageCodec {
             return .output(attempt: attempt, stream: stream, offset: offset, bytes: bytes)
         case .event:
             let truncated = try reader.flag("truncated")
+            let length = try reader.number(UInt64.self, "line length")
             let line = try reader.remaining("event line", limit: LaunchLimits.eventLineCeiling)
-            return .event(attempt: attempt, line: line, truncated: truncated)
+            return .event(attempt: attempt, line: line, truncated: truncated, length: length)
         case .denied:
             let syscall = try reader.number(UInt32.self, "system call")
             let count = try reader.number(UInt64.self, "count")

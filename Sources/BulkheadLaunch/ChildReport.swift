@@ -1,0 +1,56 @@
+/// What the child tells the launcher over its close-on-exec pipe, in one small write each.
+public enum ChildReport: Sendable, Equatable {
+    /// It is about to install a filter that has a listener.
+    case installing
+    /// A step failed; `item` is which of the step's paths it was about, counted from 0.
+    case failed(stage: LaunchStage, errno: Int32, item: UInt32)
+
+    /// Bytes of every report.
+    public static let size = 10
+
+    /// The report's bytes.
+    public var bytes: [UInt8] {
+        var writer = ByteWriter(reserving: Self.size)
+        switch self {
+        case .installing:
+            writer.put(UInt8(1))
+            writer.put(LaunchStage.filter.rawValue)
+            writer.put(Int32(0))
+            writer.put(UInt32(0))
+        case .failed(let stage, let errno, let item):
+            writer.put(UInt8(2))
+            writer.put(stage.rawValue)
+            writer.put(errno)
+            writer.put(item)
+        }
+        return writer.bytes
+    }
+
+    /// Reads all reports of a pipe, which may have come in one read.
+    ///
+    /// - Parameter bytes: A multiple of `size` bytes.
+    /// - Returns: The reports in their order.
+    /// - Throws: What is wrong with the bytes.
+    public static func reports(in bytes: ArraySlice<UInt8>) throws(CodecError) -> [ChildReport] {
+        var reports: [ChildReport] = []
+        var rest = bytes
+        while !rest.isEmpty {
+            reports.append(try report(rest.prefix(size)))
+            rest = rest.dropFirst(size)
+        }
+        return reports
+    }
+
+    private static func report(_ bytes: ArraySlice<UInt8>) throws(CodecError) -> ChildReport {
+        var reader = ByteReader(bytes)
+        let kind = try reader.number(UInt8.self, "report")
+        let stage = try reader.value(LaunchStage.self, "stage")
+        let errno = try reader.signed("errno")
+        let item = try reader.number(UInt32.self, "item")
+        switch kind {
+        case 1: return .installing
+        case 2: return .failed(stage: stage, errno: errno, item: item)
+        default: throw .unknownKind(found: kind)
+        }
+    }
+}
