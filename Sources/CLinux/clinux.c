@@ -12,6 +12,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -153,6 +155,14 @@ int clinux_set_limit(int resource, uint64_t soft, uint64_t hard) {
     return (int)result(setrlimit(resource, &limit));
 }
 
+int clinux_get_limit(int resource, uint64_t *soft, uint64_t *hard) {
+    struct rlimit limit;
+    if (getrlimit(resource, &limit) < 0) return -errno;
+    *soft = limit.rlim_cur;
+    *hard = limit.rlim_max;
+    return 0;
+}
+
 int clinux_fcntl(int descriptor, int command, long argument) {
     return (int)result(fcntl(descriptor, command, argument));
 }
@@ -187,6 +197,10 @@ int clinux_memfd(const char *name) {
 static const int all_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 
 int clinux_seal(int descriptor) { return (int)result(fcntl(descriptor, F_ADD_SEALS, all_seals)); }
+
+int clinux_seal_size(int descriptor) {
+    return (int)result(fcntl(descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW));
+}
 
 int clinux_is_sealed(int descriptor) {
     int seals = fcntl(descriptor, F_GET_SEALS);
@@ -300,6 +314,48 @@ int clinux_receive_packet(int socket, void *buffer, size_t capacity, int flags, 
     packet->bytes_truncated = message.msg_flags & MSG_TRUNC;
     packet->descriptors_truncated = message.msg_flags & MSG_CTRUNC;
     return 0;
+}
+
+int clinux_epoll(void) { return (int)result(epoll_create1(EPOLL_CLOEXEC)); }
+
+static int epoll_control(int epoll, int operation, int descriptor, int interest, uint64_t token) {
+    struct epoll_event event = {.data.u64 = token};
+    if (interest & CLINUX_READABLE) event.events |= EPOLLIN;
+    if (interest & CLINUX_WRITABLE) event.events |= EPOLLOUT;
+    return (int)result(epoll_ctl(epoll, operation, descriptor, &event));
+}
+
+int clinux_epoll_add(int epoll, int descriptor, int interest, uint64_t token) {
+    return epoll_control(epoll, EPOLL_CTL_ADD, descriptor, interest, token);
+}
+
+int clinux_epoll_change(int epoll, int descriptor, int interest, uint64_t token) {
+    return epoll_control(epoll, EPOLL_CTL_MOD, descriptor, interest, token);
+}
+
+int clinux_epoll_remove(int epoll, int descriptor) {
+    return epoll_control(epoll, EPOLL_CTL_DEL, descriptor, 0, 0);
+}
+
+int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int milliseconds) {
+    struct epoll_event events[CLINUX_EPOLL_BATCH];
+    int count = epoll_wait(epoll, events, CLINUX_EPOLL_BATCH, milliseconds);
+    if (count < 0) return errno == EINTR ? 0 : -errno;
+    for (int index = 0; index < count; index++) {
+        uint32_t reported = events[index].events;
+        ready[index].token = events[index].data.u64;
+        ready[index].is = (reported & EPOLLIN ? CLINUX_READABLE : 0) | (reported & EPOLLOUT ? CLINUX_WRITABLE : 0)
+            | (reported & (EPOLLHUP | EPOLLERR) ? CLINUX_HUNG_UP : 0);
+    }
+    return count;
+}
+
+int clinux_event_descriptor(void) { return (int)result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+int clinux_event_raise(int event) { return (int)result(eventfd_write(event, 1)); }
+
+int clinux_event_clear(int event) {
+    eventfd_t count;
+    return (int)result(eventfd_read(event, &count));
 }
 
 // Declared here since the headers of Linux 6.1 lack the later fields; the kernel takes a shorter structure.

@@ -82,6 +82,8 @@ int clinux_set_uid(uid_t uid);
 // is cut to that.
 int clinux_set_limit(int resource, uint64_t soft, uint64_t hard);
 
+int clinux_get_limit(int resource, uint64_t *soft, uint64_t *hard);
+
 // RLIMIT_* numbers, whose C type differs between languages.
 extern const int clinux_limit_core;
 extern const int clinux_limit_cpu;
@@ -111,6 +113,9 @@ int clinux_memfd(const char *name);
 
 // Forbids every later change of a memfd.
 int clinux_seal(int descriptor);
+
+// Forbids every later change of a memfd's size; its bytes can still be written.
+int clinux_seal_size(int descriptor);
 
 // Whether a descriptor is a memfd with all of these seals: 1, 0.
 int clinux_is_sealed(int descriptor);
@@ -171,6 +176,36 @@ struct clinux_packet {
 
 // Receives one packet; the caller owns its descriptors. 0 or a negated errno (-EAGAIN: none is there).
 int clinux_receive_packet(int socket, void *buffer, size_t capacity, int flags, struct clinux_packet *packet);
+
+// MARK: Readiness
+
+int clinux_epoll(void);
+
+enum {
+    CLINUX_READABLE = 1,
+    CLINUX_WRITABLE = 2,
+    CLINUX_HUNG_UP = 4,  // reported without being asked for: the other end is closed, or an error is there
+};
+
+// Level-triggered. The token comes back with every report.
+int clinux_epoll_add(int epoll, int descriptor, int interest, uint64_t token);
+int clinux_epoll_change(int epoll, int descriptor, int interest, uint64_t token);
+int clinux_epoll_remove(int epoll, int descriptor);
+
+struct clinux_ready {
+    uint64_t token;
+    int is;  // CLINUX_READABLE and so on
+};
+
+#define CLINUX_EPOLL_BATCH 64
+
+// Fills at most CLINUX_EPOLL_BATCH reports; negative milliseconds wait for ever. -EINTR is 0 reports.
+int clinux_epoll_wait(int epoll, struct clinux_ready *ready, int milliseconds);
+
+// A non-blocking counter that is readable when it is not 0 (eventfd).
+int clinux_event_descriptor(void);
+int clinux_event_raise(int event);
+int clinux_event_clear(int event);
 
 // MARK: Landlock
 
