@@ -1,0 +1,26 @@
+import BulkheadLaunch
+import Testing
+
+@Suite("ChildReport")
+struct ChildReportTests {
+    static let reports: [ChildReport] = [
+        .installing, .failed(stage: .landlock, errno: 13, item: 7), .failed(stage: .exec, errno: 8, item: 0),
+    ]
+
+    @Test("reports that come in one read are told apart")
+    func together() throws {
+        let bytes = Self.reports.flatMap(\.bytes)
+        #expect(bytes.count == Self.reports.count * ChildReport.size)
+        #expect(try ChildReport.reports(in: bytes[...]) == Self.reports)
+        #expect(try ChildReport.reports(in: []) == [])
+    }
+
+    @Test("a report that is cut or unknown is rejected")
+    func malformed() {
+        let bytes = ChildReport.installing.bytes
+        #expect(throws: CodecError.self) { try ChildReport.reports(in: bytes.dropLast()) }
+        #expect(throws: CodecError.unknownKind(found: 9)) {
+            try ChildReport.reports(in: ([9] + bytes.dropFirst())[...])
+        }
+    }
+}

@@ -1,0 +1,138 @@
+import BulkheadLaunch
+import Testing
+
+@Suite("MessageCodec")
+struct MessageCodecTests {
+    static let secret = [UInt8](repeating: 7, count: LaunchLimits.secretBytes)
+
+    static let supervisorMessages: [SupervisorMessage] =
+        [
+            .prepare(Preparation(slot: 3, secret: secret)),
+            .launch(LaunchHeader(attempt: 1 << 40, specBytes: 512)),
+            .outputAck(attempt: 9, stream: .stderr, offset: .max),
+            .outcomeAck(attempt: 10),
+        ] + StopReason.allCases.map { .stop(attempt: 8, reason: $0) }
+
+    static let launcherMessages: [LauncherMessage] =
+        [
+            .ready(version: 1, pid: 4711),
+            .started(attempt: 1, pid: 4712, startTime: 99),
+            .output(attempt: 1, stream: .stdout, offset: 17, bytes: [0, 10, 255]),
+            .output(attempt: 1, stream: .stderr, offset: 0, bytes: []),
+            .event(attempt: 1, line: Array("{}".utf8), truncated: false, length: 2),
+            .event(attempt: 1, line: [1], truncated: true, length: 1 << 33),
+            .denied(attempt: 1, syscall: 83, count: 100_000),
+            .finished(attempt: 1, outcome: LaunchOutcome(ending: .exited(code: 75))),
+            .finished(attempt: 1, outcome: fullOutcome),
+        ] + LaunchStage.allCases.map { .refused(attempt: 2, stage: $0, errno: 2, detail: "/a/ü") }
+
+    static var fullOutcome: LaunchOutcome {
+        var outcome = LaunchOutcome(ending: .signaled(signal: 9), stop: .syscallDenied)
+        outcome.killedBySyscall = 101
+        outcome.stdoutBytes = 1
+        outcome.stderrBytes = 2
+        outcome.stdoutDroppedBytes = 3
+        outcome.stderrDroppedBytes = 4
+        outcome.drainIncomplete = true
+        outcome.eventLinesTruncated = 5
+        outcome.eventLinesDropped = 6
+        outcome.deniedTotal = 7
+        outcome.deniedUnnamed = 8
+        outcome.oomKills = 9
+        outcome.survivors = 10
+        outcome.wallNanoseconds = 11
+        outcome.userMicroseconds = 12
+        outcome.systemMicroseconds = 13
+        outcome.maxRSSBytes = 14
+        return outcome
+    }
+
+    @Test("every message of a supervisor comes back as it went", arguments: supervisorMessages)
+    func supervisorRoundTrip(message: SupervisorMessage) throws {
+        #expect(try MessageCodec.supervisorMessage(MessageCodec.encode(message)[...]) == message)
+    }
+
+    @Test("every message of a launcher comes back as it went", arguments: launcherMessages)
+    func launcherRoundTrip(message: LauncherMessage) throws {
+        #expect(try MessageCodec.launcherMessage(MessageCodec.encode(message)[...]) == message)
+    }
+
+    @Test("a message that lacks its end is truncated", arguments: supervisorMessages)
+    func truncated(message: SupervisorMessage) {
+        let bytes = MessageCodec.encode(message)
+        for count in 0..<bytes.count {
+            #expect(throws: CodecError.self) { try MessageCodec.supervisorMessage(bytes[..<count]) }
+        }
+    }
+
+    @Test("bytes after the last field are rejected", arguments: supervisorMessages)
+    func trailing(message: SupervisorMessage) {
+        let bytes = MessageCodec.encode(message) + [0]
+        #expect(throws: CodecError.trailingBytes(count: 1)) { try MessageCodec.supervisorMessage(bytes[...]) }
+    }
+
+    @Test("a message that comes the wrong way round is of unknown kind")
+    func wrongDirection() {
+        let bytes = MessageCodec.encode(LauncherMessage.ready(version: 1, pid: 1))
+        #expect(throws: CodecError.unknownKind(found: 65)) { try MessageCodec.supervisorMessage(bytes[...]) }
+        let other = MessageCodec.encode(SupervisorMessage.outcomeAck(attempt: 1))
+        #expect(throws: CodecError.unknownKind(found: 5)) { try MessageCodec.launcherMessage(other[...]) }
+    }
+
+    @Test("another version is rejected by its number")
+    func version() {
+        var bytes = MessageCodec.encode(SupervisorMessage.outcomeAck(attempt: 1))
+        bytes[4] = 9
+        #expect(throws: CodecError.unknownVersion(found: 9)) { try MessageCodec.supervisorMessage(bytes[...]) }
+    }
+
+    @Test("another magic number is rejected")
+    func magic() {
+        #expect(throws: CodecError.wrongMagic(found: 0)) {
+            try MessageCodec.supervisorMessage([0, 0, 0, 0, 1, 0, 1])
+        }
+    }
+
+    @Test("a value without meaning is rejected by its field")
+    func unknownValue() {
+        var bytes = MessageCodec.encode(SupervisorMessage.stop(attempt: 1, reason: .timeout))
+        bytes[bytes.count - 1] = 99
+        #expect(throws: CodecError.unknownValue(field: "reason", value: 99)) {
+            try MessageCodec.supervisorMessage(bytes[...])
+        }
+    }
+
+    @Test("a spec size beyond its bound is rejected before anything is read")
+    func specSize() {
+        let header = LaunchHeader(attempt: 1, specBytes: UInt32(LaunchLimits.specBytes) + 1)
+        #expect(throws: CodecError.self) {
+            try MessageCodec.supervisorMessage(MessageCodec.encode(.launch(header))[...])
+        }
+    }
+
+    @Test("output beyond one packet's payload is rejected")
+    func outputTooLong() {
+        let bytes = [UInt8](repeating: 0, count: LaunchLimits.outputPacketBytes + 1)
+        let packet = MessageCodec.encode(.output(attempt: 1, stream: .stdout, offset: 0, bytes: bytes))
+        #expect(throws: CodecError.self) { try MessageCodec.launcherMessage(packet[...]) }
+    }
+
+    @Test("the longest message fits the packet bound")
+    func packetBound() {
+        let line = [UInt8](repeating: 0, count: LaunchLimits.eventLineCeiling)
+        let event = MessageCodec.encode(.event(attempt: 1, line: line, truncated: false, length: 1))
+        #expect(event.count <= LaunchLimits.packetBytes)
+    }
+
+    @Test("a detail that is too long is cut, not refused")
+    func longDetail() throws {
+        let detail = String(repeating: "ü", count: LaunchLimits.detailBytes)
+        let packet = MessageCodec.encode(.refused(attempt: 1, stage: .exec, errno: 2, detail: detail))
+        guard case .refused(_, _, _, let cut) = try MessageCodec.launcherMessage(packet[...]) else {
+            Issue.record("another message")
+            return
+        }
+        #expect(cut.utf8.count <= LaunchLimits.detailBytes)
+        #expect(detail.hasPrefix(cut))
+    }
+}
