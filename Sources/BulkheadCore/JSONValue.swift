@@ -127,9 +127,8 @@ public struct JSONNumber: Sendable, Equatable {
     public var integer: Int64? {
         if let value = Int64(literal) { return value }
         let decimal = ExactDecimal(literal)
-        guard let exponent = decimal.exponent, exponent >= 0, exponent <= 18 else {
-            return decimal.digits.isEmpty ? 0 : nil
-        }
+        guard !decimal.digits.isEmpty else { return 0 }
+        guard let exponent = decimal.exponent, exponent >= 0, exponent <= 18 else { return nil }
         let zeros = String(repeating: "0", count: exponent)
         return Int64((decimal.isNegative ? "-" : "") + decimal.digits + zeros)
     }
@@ -176,4 +175,27 @@ private struct ExactDecimal: Equatable {
             oversizedExponent = exponentText
         }
     }
+}
+
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral
+{
+    /// A text.
+    public init(stringLiteral value: String) { self = .string(value) }
+
+    /// A truth value.
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+
+    /// A whole number.
+    public init(integerLiteral value: Int) { self = .integer(value) }
+
+    /// An object with these members, in this order; of a repeated name the last one holds.
+    public init(dictionaryLiteral elements: (String, JSONValue)...) {
+        var object = JSONObject()
+        for (name, value) in elements { object[name] = value }
+        self = .object(object)
+    }
+
+    /// An array of these elements.
+    public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
 }

@@ -44,6 +44,24 @@ public enum Limits {
     public static let profileBytes = 4 << 20
     /// Arguments that a policy may add.
     public static let arguments = 128
+    /// Variables that a policy may add to the environment.
+    public static let environmentVariables = 256
+    /// Bytes of one argument or variable: what the kernel takes (MAX_ARG_STRLEN, with its closing NUL).
+    public static let argumentBytes = (128 << 10) - 1
+    /// Paths that a policy's `read` or `write` may list.
+    public static let policyPaths = 256
+    /// Bytes of a path: what the kernel takes (PATH_MAX, with its closing NUL).
+    public static let pathBytes = (4 << 10) - 1
+    /// Entries of a policy's list of system calls.
+    public static let syscallEntries = 1_024
+    /// The lowest and the highest priority of a task.
+    public static let priority = -1_000_000...1_000_000
+    /// Tasks of one pool that may run at once.
+    public static let concurrency = 65_536
+    /// Tasks of one pool that may be queued.
+    public static let queuedTasks = 100_000_000
+    /// Retries of a run that a policy may ask for.
+    public static let retries = 1_000
     /// Bytes of a handler file that is copied and run.
     public static let handlerBytes = 1 << 30
     /// Attempts shown of a task, the latest ones.

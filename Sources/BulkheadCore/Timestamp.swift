@@ -32,7 +32,12 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
 
     /// RFC 3339 in UTC with milliseconds.
     public var description: String {
-        Date(timeIntervalSince1970: Double(milliseconds) / 1_000).formatted(Self.style)
+        // Whole seconds alone go through floating point, which would lose a millisecond now and then.
+        let (seconds, rest) = milliseconds.quotientAndRemainder(dividingBy: 1_000)
+        let whole = rest < 0 ? seconds - 1 : seconds
+        let fraction = String(1_000 + (rest < 0 ? rest + 1_000 : rest)).dropFirst()
+        let date = Date(timeIntervalSince1970: Double(whole)).formatted(Self.wholeSeconds)
+        return "\(date.dropLast()).\(fraction)Z"
     }
 
     /// Whether the left moment is earlier.
