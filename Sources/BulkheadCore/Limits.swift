@@ -74,6 +74,16 @@ public enum Limits {
     public static let outputPageBytes = 4 << 20
     /// Seconds that one call may wait for a task.
     public static let waitSeconds = 3_600
+    /// Bytes of one page of a list, beyond which it ends early and its cursor goes on.
+    public static let listBytes = 16 << 20
+    /// Seconds in which a client sends a request's headers, and that a connection may be idle.
+    public static let idleSeconds = 30
+    /// Seconds in which a client sends a request's body.
+    public static let requestSeconds = 60
+    /// Seconds in which a client takes the rest of an answer, once it is complete.
+    public static let answerSeconds = 60
+    /// Seconds for what a connection still has to send or take once it is to be closed.
+    public static let lingerSeconds = 5
     /// Bytes of a final message above its result: error message, hint and names of denied calls.
     public static let finalOverheadBytes = 16 << 10
 }

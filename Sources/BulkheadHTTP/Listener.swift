@@ -1,0 +1,117 @@
+public import BulkheadCore
+public import BulkheadEngine
+import Hummingbird
+import HummingbirdCore
+public import Logging
+import NIOCore
+public import ServiceLifecycle
+import Synchronization
+
+/// Serves the API at one address.
+public struct Listener: Service {
+    private let socket: SocketFile
+    private let supervisor: Supervisor
+    private let logger: Logger
+
+    /// Makes a service for each address, having checked that each is free.
+    /// - Parameters:
+    ///   - listen: Where to listen; at least one address.
+    ///   - supervisor: Whose API it is.
+    ///   - socketGroup: The group that may use the sockets beside their owner; nil is none.
+    ///   - logger: For what goes wrong.
+    /// - Returns: The services; each ends by graceful shutdown.
+    /// - Throws: ``BulkheadError`` for an address that is taken or cannot be listened on.
+    public static func services(
+        listen: [ListenAddress],
+        supervisor: Supervisor,
+        socketGroup: String?,
+        logger: Logger
+    ) throws(BulkheadError) -> [any Service] {
+        guard !listen.isEmpty else {
+            throw BulkheadError(.invalidSetting, "there is no address to listen on", advice: "give --listen")
+        }
+        var services: [Listener] = []
+        for (index, address) in listen.enumerated() {
+            guard !listen[..<index].contains(address) else {
+                throw BulkheadError(.invalidSetting, "\(address) is to be listened on twice")
+            }
+            guard case .unix(let path) = address else {
+                throw BulkheadError(
+                    .invalidSetting,
+                    "\(address) cannot be listened on: TCP needs a bearer token, which this version lacks",
+                    advice: "listen on unix:PATH; ssh -L brings a Unix socket to another machine"
+                )
+            }
+            let socket = SocketFile(path: path, group: socketGroup)
+            try socket.check()
+            services.append(Listener(socket: socket, supervisor: supervisor, logger: logger))
+        }
+        return services
+    }
+
+    /// Serves until graceful shutdown; requests that are under way are answered first.
+    /// - Throws: ``BulkheadError`` where the socket cannot be made or given its mode.
+    public func run() async throws {
+        let opening = Opening()
+        let application = Application(
+            router: router,
+            server: .http1(configuration: connection),
+            configuration: ApplicationConfiguration(
+                address: .unixDomainSocket(path: socket.path),
+                backlog: Limits.connections,
+                availableConnectionsDelegate: MaximumAvailableConnections(Limits.connections, logger: logger)
+            ),
+            onServerRunning: { channel in
+                opening.finish(socket)
+                if opening.error != nil { channel.close(promise: nil) }
+            },
+            logger: logger
+        )
+        do { try await application.run() } catch let error as IOError {
+            throw BulkheadError(.host, "cannot listen on unix:\(socket.path)", cause: error.description)
+        }
+        socket.remove(identity: opening.identity)
+        if let error = opening.error { throw error }
+    }
+
+    private var router: Router<CallContext> {
+        let router = Router(context: CallContext.self)
+        router.add(middleware: ProblemMiddleware())
+        let table = RouteTable(router: router)
+        TaskRoutes(supervisor: supervisor).add(to: table)
+        OutputRoutes(supervisor: supervisor).add(to: table)
+        OperatorRoutes(supervisor: supervisor).add(to: table)
+        return router
+    }
+
+    private var connection: HTTP1Channel.Configuration {
+        let supervisor = supervisor
+        return HTTP1Channel.Configuration(
+            additionalChannelHandlers: [
+                ConnectionGuard { peer in
+                    !peer.isAlive || peer.pid > 0 && supervisor.isOurs(process: peer.pid)
+                }
+            ],
+            idleTimeout: .seconds(Int64(Limits.idleSeconds)),
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: Limits.headerBytes,
+                maxHeaderListSize: Limits.headerBytes
+            )
+        )
+    }
+}
+
+/// What came of giving the socket its mode, once the server was bound.
+private final class Opening: Sendable {
+    private let state = Mutex<(identity: Int?, error: BulkheadError?)>((nil, nil))
+
+    var identity: Int? { state.withLock { $0.identity } }
+    var error: BulkheadError? { state.withLock { $0.error } }
+
+    func finish(_ socket: SocketFile) {
+        let identity = socket.identity
+        var failure: BulkheadError?
+        do { try socket.setAccess() } catch { failure = error }
+        state.withLock { [failure] in $0 = (identity, failure) }
+    }
+}
