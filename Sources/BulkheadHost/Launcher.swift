@@ -1,0 +1,180 @@
+public import BulkheadCore
+public import BulkheadLaunch
+import Synchronization
+
+/// One launcher: a process that runs one attempt after another.
+public final class Launcher: Sendable {
+    /// Tells the launcher's process from every other.
+    public let mark: ProcessMark
+    /// The lowest number that was free at its start; no two living launchers of a pool share one.
+    public let slot: Int
+
+    let process: LauncherProcess
+    private let port: PacketPort
+    private let loop: PacketLoop
+    private let onReady: @Sendable (Launcher) -> Void
+    private let onEnd: @Sendable (Launcher, PacketEnd, LauncherState.Phase) -> Void
+
+    private struct State {
+        var machine: LauncherState
+        var inbox: EventInbox?
+        var handler: ProcessMark?
+    }
+
+    private let state: Mutex<State>
+
+    init(
+        process: LauncherProcess,
+        slot: Int,
+        loop: PacketLoop,
+        onReady: @escaping @Sendable (Launcher) -> Void,
+        onEnd: @escaping @Sendable (Launcher, PacketEnd, LauncherState.Phase) -> Void
+    ) {
+        self.process = process
+        self.mark = process.mark
+        self.slot = slot
+        self.loop = loop
+        self.port = PacketPort(socket: process.socket)
+        self.onReady = onReady
+        self.onEnd = onEnd
+        self.state = Mutex(State(machine: LauncherState(pid: process.mark.pid)))
+    }
+
+    /// Begins to listen and greets the process.
+    func open(secret: [UInt8]) throws(BulkheadError) {
+        try loop.add(port, receiver: self)
+        transmit(.prepare(Preparation(slot: UInt32(slot), secret: secret)))
+    }
+
+    /// Starts an attempt.
+    ///
+    /// The stream has one reader. It ends after `finished`, `refused` or `lost`. A reader that leaves events
+    /// unread holds the launcher up; one that is cancelled loses them.
+    /// - Parameters:
+    ///   - spec: What to run; its attempt number comes back in every event.
+    ///   - stdin: All that the handler reads from stdin.
+    /// - Returns: What happens, in order.
+    /// - Throws: `BulkheadError` with code `host` when descriptors or memory are short, and the launcher is as
+    ///   good as before; `unavailable` when it has been lost; `internal` for a spec beyond its limits or a
+    ///   launcher that is not idle.
+    public func launch(_ spec: LaunchSpec, stdin: [UInt8]) throws(BulkheadError) -> AsyncStream<LauncherEvent>
+    {
+        let bytes: [UInt8]
+        do {
+            bytes = try spec.encoded()
+        } catch {
+            throw BulkheadError(.internal, "attempt \(spec.attempt) cannot be described", cause: "\(error)")
+        }
+        let header = LaunchHeader(attempt: spec.attempt, specBytes: UInt32(bytes.count))
+        let packet = OutgoingPacket(
+            bytes: MessageCodec.encode(.launch(header)),
+            attached: [
+                try SealedMemory(name: "bulkhead-spec", content: bytes),
+                try SealedMemory(name: "bulkhead-stdin", content: stdin),
+            ]
+        )
+        let inbox = EventInbox()
+        try begin(spec.attempt, inbox, packet)
+        return stream(of: inbox)
+    }
+
+    private func begin(_ attempt: UInt64, _ inbox: EventInbox, _ packet: OutgoingPacket) throws(BulkheadError)
+    {
+        let (phase, end) = state.withLock { state -> (LauncherState.Phase?, PacketEnd?) in
+            guard state.machine.launch(attempt) else { return (state.machine.phase, nil) }
+            state.inbox = inbox
+            state.handler = nil
+            return (nil, port.send(packet))
+        }
+        if let end { loop.end(port, end) }
+        switch phase {
+        case nil: return
+        case .lost: throw BulkheadError(.unavailable, "launcher \(mark.pid) was lost before the launch")
+        case let phase?:
+            throw BulkheadError(
+                .internal,
+                "launcher \(mark.pid) cannot take attempt \(attempt): it is \(phase)"
+            )
+        }
+    }
+
+    private func stream(of inbox: EventInbox) -> AsyncStream<LauncherEvent> {
+        let port = port
+        return AsyncStream(
+            unfolding: { await inbox.next { port.updateReading { inbox.wantsMore } } },
+            onCancel: {
+                inbox.abandon()
+                port.updateReading { inbox.wantsMore }
+            }
+        )
+    }
+
+    /// Tells the launcher something about its attempt; never blocks, and keeps the order.
+    ///
+    /// A message about an attempt that is over, and any to a lost launcher, is stale and goes nowhere.
+    /// - Parameter message: `stop`, `outputAck` or `outcomeAck`: the others are sent by the pool and `launch`.
+    public func send(_ message: SupervisorMessage) {
+        let end = state.withLock { state -> PacketEnd? in
+            guard state.machine.admits(message) else { return nil }
+            return port.send(OutgoingPacket(bytes: MessageCodec.encode(message)))
+        }
+        if let end { loop.end(port, end) }
+    }
+
+    private func transmit(_ message: SupervisorMessage) {
+        if let end = port.send(OutgoingPacket(bytes: MessageCodec.encode(message))) { loop.end(port, end) }
+    }
+
+    /// Closes the control socket, at whose end the launcher ends its tree and itself.
+    func close(_ end: PacketEnd) {
+        loop.end(port, end)
+    }
+
+    /// Where it stands.
+    var phase: LauncherState.Phase { state.withLock { $0.machine.phase } }
+
+    /// The handler of the attempt that it has or had last.
+    var handler: ProcessMark? { state.withLock { $0.handler } }
+
+    /// Tells the reader of its attempt, where there is one, that no outcome comes; once its process is gone.
+    func tellLost(_ reason: String) {
+        let inbox = state.withLock { state in
+            defer { state.inbox = nil }
+            return state.inbox
+        }
+        inbox?.put(.lost(reason: reason), last: true)
+    }
+}
+
+extension Launcher: PacketReceiver {
+    func received(_ packet: ArraySlice<UInt8>) -> PacketEnd? {
+        let message: LauncherMessage
+        do {
+            message = try MessageCodec.launcherMessage(packet)
+        } catch {
+            return .breach("\(error)")
+        }
+        let (reaction, inbox) = state.withLock { state in
+            let reaction = state.machine.receive(message)
+            if case .started(_, let pid, let startTime) = message, reaction == .deliver {
+                state.handler = ProcessMark(pid: pid, startTime: startTime, bootID: mark.bootID)
+            }
+            defer { if reaction == .deliverLast { state.inbox = nil } }
+            return (reaction, state.inbox)
+        }
+        switch reaction {
+        case .becomesReady: onReady(self)
+        case .deliver:
+            if let inbox, !inbox.put(.message(message), last: false) {
+                port.updateReading { inbox.wantsMore }
+            }
+        case .deliverLast: inbox?.put(.message(message), last: true)
+        case .breach(let what): return .breach(what)
+        }
+        return nil
+    }
+
+    func ended(_ end: PacketEnd) {
+        if let phase = state.withLock({ $0.machine.lose() }) { onEnd(self, end, phase) }
+    }
+}
