@@ -1,0 +1,246 @@
+import BulkheadCore
+import Dispatch
+import Foundation
+import GRDB
+import Synchronization
+
+/// The one writer: a list of waiting mutations and one thread that commits them in groups.
+///
+/// Whatever waits when the thread is free goes into one transaction, so that many callers share one sync of
+/// the disk. A mutation depends on the database alone and may run twice: where one of a group throws, the
+/// group is rolled back and each of its mutations runs alone.
+final class CommitWriter: Sendable {
+    /// Mutations that one transaction takes.
+    static let groupMutations = 1_024
+    /// Bytes of payload after which a transaction takes no further mutation.
+    static let groupBytes = 8 << 20
+
+    /// Tells a mutation's caller that it is durable.
+    private typealias Success = @Sendable () -> Void
+
+    private struct Mutation: Sendable {
+        var bytes: Int
+        var run: @Sendable (Database) throws -> Success
+        var fail: @Sendable (BulkheadError) -> Void
+    }
+
+    private struct State {
+        var waiting: [Mutation] = []
+        var threadSleeps = false
+        var isClosing = false
+        var end: BulkheadError?
+        var closers: [CheckedContinuation<Void, Never>] = []
+        var hasEnded = false
+    }
+
+    private enum Outcome {
+        case committed([Success])
+        case thrown(any Error)
+        case fault(StorageFault, any Error)
+    }
+
+    /// Tells once, at most, that the store can no longer be trusted; ends when the writer has closed.
+    let failure: AsyncStream<BulkheadError>
+    private let failed: AsyncStream<BulkheadError>.Continuation
+    private let pool: DatabasePool
+    private let checkpointer: Mutex<Checkpointer>
+    private let state = Mutex(State())
+    private let work = DispatchSemaphore(value: 0)
+
+    /// Starts the thread.
+    init(pool: DatabasePool, checkpointPages: Int) {
+        self.pool = pool
+        checkpointer = Mutex(Checkpointer(pages: checkpointPages))
+        (failure, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
+        let thread = Thread { [self] in commitUntilClosed() }
+        thread.name = "bulkhead-commit"
+        thread.start()
+    }
+
+    /// Commits a mutation and returns when it is durable, whether the caller is cancelled or not.
+    /// - Parameters:
+    ///   - bytes: About how much it writes, for the bound of a group.
+    ///   - body: The mutation; it may run twice, and depends on the database alone.
+    /// - Returns: What the run that was committed returned.
+    /// - Throws: What the mutation threw, or ``BulkheadError`` with the code `storage`.
+    func commit<Value: Sendable>(
+        bytes: Int = 0,
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async throws(BulkheadError) -> Value {
+        let result: Result<Value, BulkheadError> = await withCheckedContinuation { continuation in
+            enqueue(
+                Mutation(
+                    bytes: bytes,
+                    run: { db in
+                        let value = try body(db)
+                        return { continuation.resume(returning: .success(value)) }
+                    },
+                    fail: { continuation.resume(returning: .failure($0)) }
+                )
+            )
+        }
+        return try result.get()
+    }
+
+    /// The error that ended the writer, if one did.
+    var end: BulkheadError? { state.withLock(\.end) }
+
+    /// Takes no further mutation, and returns when those that wait are committed.
+    func close() async {
+        await withCheckedContinuation { continuation in
+            let isOver = state.withLock { state in
+                guard !state.hasEnded else { return true }
+                state.closers.append(continuation)
+                return false
+            }
+            guard !isOver else { return continuation.resume() }
+            closeSoon()
+        }
+    }
+
+    /// Takes no further mutation; the thread ends when those that wait are committed.
+    func closeSoon() {
+        let wakes = state.withLock { state in
+            state.isClosing = true
+            defer { state.threadSleeps = false }
+            return state.threadSleeps
+        }
+        if wakes { work.signal() }
+    }
+
+    private func enqueue(_ mutation: Mutation) {
+        var wakes = false
+        let refusal: BulkheadError? = state.withLock { state in
+            if let end = state.end { return end }
+            guard !state.isClosing else {
+                return BulkheadError(.unavailable, "the store is closed", retryAfterSeconds: 1)
+            }
+            state.waiting.append(mutation)
+            wakes = state.threadSleeps
+            state.threadSleeps = false
+            return nil
+        }
+        if let refusal { return mutation.fail(refusal) }
+        if wakes { work.signal() }
+    }
+
+    private func commitUntilClosed() {
+        while let group = nextGroup() { commit(group) }
+        failed.finish()
+        let closers = state.withLock { state in
+            state.hasEnded = true
+            return state.closers
+        }
+        for closer in closers { closer.resume() }
+    }
+
+    /// Waits for mutations; nil once the writer closes and none is left.
+    private func nextGroup() -> [Mutation]? {
+        while true {
+            let (group, isOver): ([Mutation], Bool) = state.withLock { state in
+                guard state.waiting.isEmpty else { return (Self.takeGroup(&state.waiting), false) }
+                state.threadSleeps = !state.isClosing
+                return ([], state.isClosing)
+            }
+            if !group.isEmpty { return group }
+            if isOver { return nil }
+            work.wait()
+        }
+    }
+
+    private static func takeGroup(_ waiting: inout [Mutation]) -> [Mutation] {
+        var bytes = 0
+        var count = 0
+        while count < min(waiting.count, groupMutations), bytes < groupBytes {
+            bytes += waiting[count].bytes
+            count += 1
+        }
+        defer { waiting.removeFirst(count) }
+        return Array(waiting.prefix(count))
+    }
+
+    private func commit(_ group: [Mutation]) {
+        if let end {
+            for mutation in group { mutation.fail(end) }
+            return
+        }
+        switch transact(group) {
+        case .committed(let successes):
+            for success in successes { success() }
+            checkpointIfDue(bytes: group.reduce(0) { $0 + $1.bytes })
+        case .fault(let fault, let error):
+            let error = BulkheadError(storing: error, "the database could not be written")
+            if fault == .lasting { stop(error) }
+            for mutation in group { mutation.fail(error) }
+        case .thrown(let error) where group.count == 1:
+            group[0].fail(BulkheadError(storing: error, "a change of the database was not possible"))
+        case .thrown:
+            for mutation in group { commit([mutation]) }
+        }
+    }
+
+    private func transact(_ group: [Mutation]) -> Outcome {
+        do {
+            var successes: [Success] = []
+            successes.reserveCapacity(group.count)
+            try pool.writeWithoutTransaction { db in
+                try db.inTransaction(.immediate) {
+                    for mutation in group { successes.append(try mutation.run(db)) }
+                    return .commit
+                }
+                checkpointer.withLock { $0.noteChanges(upTo: db.totalChangesCount) }
+            }
+            return .committed(successes)
+        } catch {
+            return StorageFault(error).map { .fault($0, error) } ?? .thrown(error)
+        }
+    }
+
+    private func checkpointIfDue(bytes: Int) {
+        guard checkpointer.withLock({ $0.isDue(addingBytes: bytes) }) else { return }
+        do {
+            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.passive) }
+        } catch {
+            // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
+            guard StorageFault(error) == .lasting else { return }
+            stop(BulkheadError(storing: error, "the database's log could not be written back"))
+        }
+    }
+
+    private func stop(_ error: BulkheadError) {
+        let isFirst = state.withLock { state in
+            defer { state.end = state.end ?? error }
+            return state.end == nil
+        }
+        if isFirst { failed.yield(error) }
+    }
+}
+
+/// When the log is written back into the main file.
+///
+/// SQLite's own automatic checkpoints keep an error of a sync to themselves, and trying such a sync again
+/// can succeed although the pages are lost; so the writer asks for each checkpoint itself. How far the log
+/// has grown is estimated from above.
+private struct Checkpointer {
+    /// Pages of the log that one changed row dirties, at most, as a rule: its table's and its indexes'.
+    private static let pagesPerRow = 4
+    private static let pageBytes = 4_096
+
+    let pages: Int
+    private var changes = 0
+    private var growth = 0
+
+    init(pages: Int) { self.pages = pages }
+
+    mutating func noteChanges(upTo total: Int) {
+        growth += max(total - changes, 0) * Self.pagesPerRow
+        changes = total
+    }
+
+    mutating func isDue(addingBytes bytes: Int) -> Bool {
+        growth += bytes / Self.pageBytes
+        guard growth >= pages else { return false }
+        growth = 0
+        return true
+    }
+}

@@ -1,0 +1,166 @@
+import BulkheadCore
+import Foundation
+import GRDB
+
+/// One append: pieces in, chunks and gaps out, and room made for them before the commit.
+struct SpoolIntake {
+    /// An attempt that runs, and what this append adds to it.
+    private struct Writer {
+        var task: Int64
+        var attempt: Int
+        var limit: Int64
+        var totals: OutputTotals
+        var retained: Int64
+        var ends: [OutputChannel: Int64]
+    }
+
+    private struct Source: Hashable {
+        var id: TaskID
+        var attempt: Int
+    }
+
+    private let cap: Int64
+    private var room: Int64 = 0
+    /// nil for an attempt that does not run.
+    private var writers: [Source: Writer?] = [:]
+    private var addedBytes: Int64 = 0
+    private var addedChunks: Int64 = 0
+
+    init(cap: Int64) { self.cap = cap }
+
+    mutating func append(_ chunks: [OutputChunk], _ db: Database) throws -> AppendOutcome {
+        room = max(cap - (try Ledger.read(db).finalBytes), 0)
+        for chunk in chunks { try store(chunk, db) }
+        for case let writer? in writers.values { try save(writer, db) }
+        try Ledger.countChunks(db, bytes: addedBytes, chunks: addedChunks)
+        try makeRoom(db)
+        return AppendOutcome(
+            entries: try chunks.map { try entry(for: $0, db) },
+            spoolBytes: try Ledger.read(db).spoolBytes
+        )
+    }
+
+    private mutating func store(_ chunk: OutputChunk, _ db: Database) throws {
+        let source = Source(id: chunk.id, attempt: chunk.attempt)
+        if writers[source] == nil { writers[source] = .some(try Self.writer(source, db)) }
+        guard var writer = writers[source] ?? nil else { return }
+        writer.limit = chunk.taskLimit
+        let known = writer.ends[chunk.channel] ?? 0
+        let end = chunk.offset + Int64(chunk.bytes.count)
+        guard end > known else { return }
+        // What would not fit even alone is cut at its front, so that the newest bytes are those kept.
+        let fits = max(min(chunk.taskLimit, room), 0)
+        let start = max(chunk.offset, known, end - fits)
+        let stream = Extent.Stream(task: writer.task, attempt: chunk.attempt, channel: chunk.channel)
+        if start > known {
+            let gap = Extent(
+                arrival: try Ledger.next(db),
+                stream: stream,
+                offset: known,
+                length: start - known
+            )
+            try Spool.insertGap(gap, db)
+            writer.totals.droppedBytes += gap.length
+        }
+        if end > start {
+            try insert(chunk.bytes.suffix(Int(end - start)), at: start, of: stream, db)
+            writer.retained += end - start
+        }
+        writer.ends[chunk.channel] = end
+        switch chunk.channel {
+        case .stdout: writer.totals.stdoutBytes += end - known
+        case .stderr: writer.totals.stderrBytes += end - known
+        }
+        writers[source] = writer
+    }
+
+    private mutating func insert(
+        _ bytes: ArraySlice<UInt8>,
+        at offset: Int64,
+        of stream: Extent.Stream,
+        _ db: Database
+    ) throws {
+        try db.run(
+            """
+            INSERT INTO chunk (arrival, task, attempt, channel, offset, length, data)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                try Ledger.next(db), stream.task, stream.attempt, stream.channel.column, offset,
+                bytes.count, Data(bytes),
+            ]
+        )
+        addedBytes += Int64(bytes.count)
+        addedChunks += 1
+    }
+
+    private static func writer(_ source: Source, _ db: Database) throws -> Writer? {
+        try db.first(
+            """
+            SELECT t.key, t.stdoutBytes, t.stderrBytes, t.droppedBytes, t.retainedBytes, a.stdoutEnd,
+                a.stderrEnd
+            FROM task t JOIN attempt a ON a.task = t.key AND a.attempt = t.attempt
+            WHERE t.id = ? AND t.status = 'running' AND t.attempt = ?
+            """,
+            [source.id.text, source.attempt]
+        ) { columns in
+            let task = try columns.integer()
+            var totals = OutputTotals()
+            totals.stdoutBytes = try columns.integer()
+            totals.stderrBytes = try columns.integer()
+            totals.droppedBytes = try columns.integer()
+            return Writer(
+                task: task,
+                attempt: source.attempt,
+                limit: 0,
+                totals: totals,
+                retained: try columns.integer(),
+                ends: [.stdout: try columns.integer(), .stderr: try columns.integer()]
+            )
+        }
+    }
+
+    private func save(_ writer: Writer, _ db: Database) throws {
+        try db.run(
+            "UPDATE attempt SET stdoutEnd = ?, stderrEnd = ? WHERE task = ? AND attempt = ?",
+            [writer.ends[.stdout], writer.ends[.stderr], writer.task, writer.attempt]
+        )
+        try db.run(
+            """
+            UPDATE task SET stdoutBytes = ?, stderrBytes = ?, droppedBytes = ?, retainedBytes = ?
+            WHERE key = ?
+            """,
+            [
+                writer.totals.stdoutBytes, writer.totals.stderrBytes, writer.totals.droppedBytes,
+                writer.retained, writer.task,
+            ]
+        )
+    }
+
+    private func makeRoom(_ db: Database) throws {
+        for case let writer? in writers.values where writer.retained > writer.limit {
+            try Spool.drop(.task(writer.task), bytes: writer.retained - writer.limit, db)
+        }
+        let ledger = try Ledger.read(db)
+        try Spool.drop(
+            .anyone,
+            bytes: ledger.spoolBytes - room,
+            chunks: ledger.chunks - Spool.chunkBound(cap: cap),
+            db
+        )
+    }
+
+    /// Read anew, since making room may have cost a task of this append some of its output.
+    private func entry(for chunk: OutputChunk, _ db: Database) throws -> AppendOutcome.Entry {
+        let source = Source(id: chunk.id, attempt: chunk.attempt)
+        guard let before = writers[source] ?? nil, let writer = try Self.writer(source, db) else {
+            return AppendOutcome.Entry(isStale: true, end: 0, attemptBytes: 0, totals: OutputTotals())
+        }
+        return AppendOutcome.Entry(
+            isStale: false,
+            end: writer.ends[chunk.channel] ?? 0,
+            attemptBytes: before.ends.values.reduce(0, +),
+            totals: writer.totals
+        )
+    }
+}

@@ -1,0 +1,80 @@
+import BulkheadCore
+import GRDB
+
+/// What an error of SQLite means for the store as a whole.
+enum StorageFault: Sendable, Equatable {
+    /// The disk, the lock or the memory does not allow it now; the next commit may succeed.
+    case passing
+    /// What is on the disk can no longer be trusted: the writer stops for good.
+    case lasting
+
+    /// Sorts an error.
+    /// - Parameter error: What a transaction ended with.
+    /// - Returns: nil where the fault lies with the one mutation and not with the store.
+    init?(_ error: any Error) {
+        guard let error = error as? DatabaseError else { return nil }
+        switch error.extendedResultCode {
+        case .SQLITE_IOERR_NOMEM, .SQLITE_CORRUPT_VTAB: self = .passing
+        case .SQLITE_READONLY_DBMOVED: self = .lasting
+        default:
+            switch error.resultCode {
+            case .SQLITE_IOERR, .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .lasting
+            case .SQLITE_FULL, .SQLITE_READONLY, .SQLITE_BUSY, .SQLITE_LOCKED, .SQLITE_CANTOPEN,
+                .SQLITE_NOMEM, .SQLITE_PERM, .SQLITE_AUTH, .SQLITE_PROTOCOL, .SQLITE_NOLFS,
+                .SQLITE_INTERRUPT:
+                self = .passing
+            default: return nil
+            }
+        }
+    }
+}
+
+extension BulkheadError {
+    /// Seconds after which a commit that met a full disk or a lock is worth another try.
+    private static let storageRetrySeconds = 5
+
+    /// Puts an error of the database into the product's words.
+    /// - Parameters:
+    ///   - error: What was thrown; an error of ours goes through unchanged.
+    ///   - doing: What could not be done, such as `the database could not be written`.
+    init(storing error: any Error, _ doing: String) {
+        if let own = error as? BulkheadError {
+            self = own
+            return
+        }
+        guard let error = error as? DatabaseError else {
+            self.init(.internal, doing, cause: "\(error)")
+            return
+        }
+        let cause = "\(error.message ?? "SQLite says no more") (\(error.extendedResultCode))"
+        self.init(.storage, doing, cause: cause, advice: Self.advice(for: error))
+        switch error.resultCode {
+        case .SQLITE_FULL, .SQLITE_BUSY, .SQLITE_LOCKED: retryAfterSeconds = Self.storageRetrySeconds
+        case .SQLITE_CONSTRAINT, .SQLITE_MISUSE, .SQLITE_ERROR: code = .internal
+        default: break
+        }
+    }
+
+    private static func advice(for error: DatabaseError) -> String? {
+        switch (error.resultCode, error.extendedResultCode) {
+        case (.SQLITE_FULL, _), (_, .SQLITE_IOERR_SHMSIZE), (_, .SQLITE_IOERR_SHMOPEN):
+            "free space on the file system of the state folder"
+        case (.SQLITE_BUSY, _), (.SQLITE_LOCKED, _):
+            "another program holds the database; end it"
+        case (.SQLITE_READONLY, _), (.SQLITE_CANTOPEN, _), (.SQLITE_PERM, _):
+            "see that the state folder exists, belongs to the supervisor's user and can be written"
+        case (.SQLITE_IOERR, _):
+            "look into the kernel's log for faults of the disk, then start the supervisor again"
+        case (.SQLITE_CORRUPT, _), (.SQLITE_NOTADB, _):
+            "the file is damaged: stop the supervisor and move it away, or bring back a copy"
+        default: nil
+        }
+    }
+}
+
+extension DatabaseError {
+    /// The error for a stored value that no version of Bulkhead has written.
+    static func damaged(_ what: String) -> DatabaseError {
+        DatabaseError(resultCode: .SQLITE_CORRUPT, message: "\(what) holds what was never written to it")
+    }
+}

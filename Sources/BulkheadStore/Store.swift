@@ -1,0 +1,90 @@
+public import BulkheadCore
+import GRDB
+
+/// How a store is set up.
+public struct StoreSettings: Sendable, Equatable {
+    /// The database's file.
+    public var path: String
+    /// Bytes of output that may be kept, over all tasks.
+    public var spoolCap: Int64
+    /// Whether finals are kept until a controller acknowledges them.
+    public var outboxOn: Bool
+    /// How long a transaction waits for another program's lock.
+    public var busyTimeout: Duration = .seconds(5)
+    /// Pages by which the log grows, about, before it is written back into the main file.
+    var checkpointPages = 1_000
+
+    /// Makes settings.
+    public init(path: String, spoolCap: Int64 = 64 << 20, outboxOn: Bool = false) {
+        self.path = path
+        self.spoolCap = spoolCap
+        self.outboxOn = outboxOn
+    }
+}
+
+/// All that outlives the supervisor: tasks, attempts, output, messages and the pools' health.
+///
+/// Every mutation is durable when it returns, and every transition is a compare-and-set: a stale event
+/// changes nothing and is answered with nil or false. Errors are ``BulkheadError``; one with the code
+/// `storage` and a `retryAfterSeconds` is worth another try, since nothing of the mutation was kept.
+public final class Store: Sendable {
+    let settings: StoreSettings
+    let pool: DatabasePool
+    let writer: CommitWriter
+
+    private init(settings: StoreSettings, pool: DatabasePool) {
+        self.settings = settings
+        self.pool = pool
+        writer = CommitWriter(pool: pool, checkpointPages: settings.checkpointPages)
+    }
+
+    deinit { writer.closeSoon() }
+
+    /// Opens the database, or makes it.
+    /// - Parameter settings: Where it lies, and its bounds.
+    /// - Returns: The store.
+    /// - Throws: ``BulkheadError`` with the code `storage` and what the user can do.
+    public static func open(_ settings: StoreSettings) throws(BulkheadError) -> Store {
+        Store(settings: settings, pool: try DatabaseFile.open(settings))
+    }
+
+    /// Commits what waits and closes the file; every later call is refused.
+    /// - Throws: ``BulkheadError`` where the file could not be closed in order; nothing committed is lost.
+    public func close() async throws(BulkheadError) {
+        await writer.close()
+        do {
+            try pool.close()
+        } catch {
+            throw BulkheadError(storing: error, "the database could not be closed")
+        }
+    }
+
+    /// Tells once, at most, that the disk or the file can no longer be trusted, and ends with the store.
+    ///
+    /// From then on every mutation is refused with this error, and the supervisor must end: the next start
+    /// recovers from the log. For one listener.
+    public var failure: AsyncStream<BulkheadError> { writer.failure }
+
+    /// Sees that the store answers.
+    /// - Throws: ``BulkheadError`` where it does not, or where it takes no more mutations.
+    public func check() async throws(BulkheadError) {
+        if let end = writer.end { throw end }
+        _ = try await read { db in try Ledger.read(db) }
+    }
+
+    /// Reads from one short snapshot; the caller's cancellation does not cut it short.
+    func read<Value: Sendable>(
+        _ body: @escaping @Sendable (Database) throws -> Value
+    ) async throws(BulkheadError) -> Value {
+        let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
+            pool.asyncRead { database in
+                continuation.resume(returning: Result { try body(try database.get()) })
+            }
+        }
+        do {
+            return try result.get()
+        } catch {
+            throw BulkheadError(storing: error, "the database could not be read")
+        }
+    }
+}

@@ -1,0 +1,218 @@
+public import BulkheadCore
+
+/// A submit with all that the engine decides of it.
+public struct SubmitRequest: Sendable {
+    /// What the caller asks for.
+    public var submission: Submission
+    /// The pool of its policy.
+    public var pool: PoolName
+    /// The caller's priority or the policy's.
+    public var priority: Int
+    /// Tasks that may be queued in the pool; nil is no limit.
+    public var queueLimit: Int?
+    /// The moment of the submit.
+    public var now: Timestamp
+
+    /// Makes a request.
+    public init(
+        submission: Submission,
+        pool: PoolName,
+        priority: Int,
+        queueLimit: Int? = nil,
+        now: Timestamp
+    ) {
+        self.submission = submission
+        self.pool = pool
+        self.priority = priority
+        self.queueLimit = queueLimit
+        self.now = now
+    }
+}
+
+/// The beginning of an attempt.
+public struct AttemptStart: Sendable {
+    /// The task.
+    public var id: TaskID
+    /// The task's count of attempts before this one.
+    public var expectedAttempt: Int
+    /// The moment.
+    public var now: Timestamp
+    /// The SHA-256 of the handler, as 64 hexadecimal digits.
+    public var handler: String
+    /// What holds it.
+    public var enforcement: [String]
+    /// The launcher that will hold it.
+    public var launcher: ProcessMark?
+
+    /// Makes a beginning.
+    public init(
+        id: TaskID,
+        expectedAttempt: Int,
+        now: Timestamp,
+        handler: String,
+        enforcement: [String],
+        launcher: ProcessMark?
+    ) {
+        self.id = id
+        self.expectedAttempt = expectedAttempt
+        self.now = now
+        self.handler = handler
+        self.enforcement = enforcement
+        self.launcher = launcher
+    }
+}
+
+/// What an attempt's end means for its pool.
+public struct PoolVerdict: Sendable {
+    /// Whether it counts, and how.
+    public var effect: OutcomeRule.PoolEffect
+    /// The time from the attempt's start to its end.
+    public var ran: Duration
+    /// The pool's rule of backing off.
+    public var rule: PoolBackoff?
+    /// A number from 0 up to, but not including, 1, for the jitter.
+    public var random: Double
+
+    /// Makes a verdict.
+    public init(effect: OutcomeRule.PoolEffect, ran: Duration, rule: PoolBackoff?, random: Double) {
+        self.effect = effect
+        self.ran = ran
+        self.rule = rule
+        self.random = random
+    }
+
+    /// An end that says nothing of the pool's handlers.
+    public static let none = PoolVerdict(effect: .none, ran: .zero, rule: nil, random: 0)
+}
+
+/// The end of an attempt.
+public struct AttemptFinish: Sendable {
+    /// The task.
+    public var id: TaskID
+    /// Which attempt of it.
+    public var attempt: Int
+    /// What happens to the task: any event that is legal while it runs, but `putBack`.
+    public var event: TaskEvent
+    /// The moment.
+    public var now: Timestamp
+    /// How the attempt ended, in the words of ``AttemptRecord/outcome``.
+    public var outcome: String
+    /// Why it did not complete.
+    public var error: TaskError?
+    /// The handler's result, kept where the run is over.
+    public var result: JSONValue?
+    /// The handler's last report; nil leaves the one that is stored.
+    public var progress: TaskProgress?
+    /// Calls that were denied in this attempt; they are added up over the run.
+    public var deniedSyscalls: [DeniedSyscall] = []
+    /// What it used.
+    public var usage: TaskUsage?
+    /// Warnings to add.
+    public var warnings: [String] = []
+    /// The moment before which a further attempt does not start.
+    public var notBefore: Timestamp?
+    /// The count of losses over the task's life from now on; nil leaves it.
+    public var interruptions: Int?
+    /// The count of losses in a row from now on; nil leaves it.
+    public var lossesInRow: Int?
+    /// The count of retries of the run from now on; nil leaves it.
+    public var retries: Int?
+    /// What it means for the pool.
+    public var verdict: PoolVerdict = .none
+
+    /// Makes an end.
+    public init(id: TaskID, attempt: Int, event: TaskEvent, outcome: String, now: Timestamp) {
+        self.id = id
+        self.attempt = attempt
+        self.event = event
+        self.outcome = outcome
+        self.now = now
+    }
+}
+
+/// What the end of an attempt led to.
+public struct FinishOutcome: Sendable, Equatable {
+    /// The task as it is now.
+    public var task: TaskRecord
+    /// Its pool's health as it is now.
+    public var pool: PoolRecord
+}
+
+/// A pool's health as it is stored.
+public struct PoolRecord: Sendable, Equatable {
+    /// Failures and back-off.
+    public var health: PoolHealth
+    /// How often it was changed: larger is newer.
+    public var revision: Int64
+
+    /// Makes a record.
+    public init(health: PoolHealth, revision: Int64) {
+        self.health = health
+        self.revision = revision
+    }
+}
+
+/// What removing a task came to.
+public enum RemoveOutcome: Sendable, Equatable {
+    /// It is gone.
+    case removed
+    /// There was none.
+    case notFound
+    /// It is not terminal, so it stays.
+    case notTerminal
+    /// A message of it is not acknowledged, so it stays.
+    case unacknowledged
+}
+
+/// A piece of a handler's output as it came from its launcher.
+public struct OutputChunk: Sendable, Equatable {
+    /// The task.
+    public var id: TaskID
+    /// Which attempt of it.
+    public var attempt: Int
+    /// Which stream.
+    public var channel: OutputChannel
+    /// Where in the stream it begins, in bytes; a jump says that what lies between is lost.
+    public var offset: Int64
+    /// What was written; may be empty, to say that everything before the offset is lost.
+    public var bytes: [UInt8]
+    /// Bytes of output that may be kept of the task.
+    public var taskLimit: Int64
+
+    /// Makes a chunk.
+    public init(
+        id: TaskID,
+        attempt: Int,
+        channel: OutputChannel,
+        offset: Int64,
+        bytes: [UInt8],
+        taskLimit: Int64
+    ) {
+        self.id = id
+        self.attempt = attempt
+        self.channel = channel
+        self.offset = offset
+        self.bytes = bytes
+        self.taskLimit = taskLimit
+    }
+}
+
+/// What appending output came to.
+public struct AppendOutcome: Sendable, Equatable {
+    /// What became of one chunk.
+    public struct Entry: Sendable, Equatable {
+        /// Whether the attempt no longer runs, so that nothing was stored.
+        public var isStale: Bool
+        /// Where the chunk's stream ends now: everything before is stored or said to be gone.
+        public var end: Int64
+        /// Bytes that the attempt wrote, over both streams.
+        public var attemptBytes: Int64
+        /// What the task wrote over all its attempts, and what of it is gone.
+        public var totals: OutputTotals
+    }
+
+    /// One entry for each chunk, in their order.
+    public var entries: [Entry]
+    /// Bytes of output that are kept now, over all tasks.
+    public var spoolBytes: Int64
+}

@@ -1,0 +1,185 @@
+public import BulkheadCore
+import GRDB
+
+extension Store {
+    /// Begins an attempt: the task runs, its count of attempts is one higher and the attempt has a row.
+    /// - Parameter start: The task and what will hold it.
+    /// - Returns: The task, or nil where it no longer waits or had another attempt since.
+    public func startAttempt(_ start: AttemptStart) async throws(BulkheadError) -> TaskRecord? {
+        try await writer.commit { db -> TaskRow? in
+            guard let row = try TaskRow.fetch(db, id: start.id), row.record.attempt == start.expectedAttempt,
+                let next = row.record.status.after(.start)
+            else { return nil }
+            let isQueued = try db.changes(
+                """
+                UPDATE task SET status = ?, ready = 0, attempt = attempt + 1, startedAt = ?,
+                    progressFraction = NULL, progressMessage = NULL, usage = NULL, waitingFor = NULL
+                WHERE key = ? AND status = 'queued' AND attempt = ?
+                """,
+                [next.rawValue, start.now.milliseconds, row.key, start.expectedAttempt]
+            )
+            guard isQueued else { return nil }
+            try Attempts.insert(db, start, of: row)
+            try Attempts.forgetOld(db, task: row.key, latest: start.expectedAttempt + 1)
+            return try TaskRow.fetch(db, key: row.key)
+        }?.parsed()
+    }
+
+    /// Keeps the handler's own process with its attempt.
+    /// - Returns: Whether that attempt runs.
+    public func recordProcess(
+        _ id: TaskID,
+        attempt: Int,
+        process: ProcessMark
+    ) async throws(BulkheadError) -> Bool {
+        try await writer.commit { db in
+            try db.changes(
+                """
+                UPDATE attempt SET processPID = ?, processStart = ?, processBoot = ?
+                WHERE attempt = ?
+                    AND task = (SELECT key FROM task WHERE id = ? AND status = 'running' AND attempt = ?)
+                """,
+                [
+                    process.pid, Int64(bitPattern: process.startTime), process.bootID, attempt, id.text,
+                    attempt,
+                ]
+            )
+        }
+    }
+
+    /// Puts a task back whose handler never ran: the attempt leaves no trace and its number is used again.
+    /// - Parameters:
+    ///   - id: The task.
+    ///   - attempt: The attempt that could not be launched.
+    ///   - notBefore: The moment before which it is not tried again.
+    ///   - waitingFor: What it waits for, in plain words, shown until it starts.
+    /// - Returns: The task, or nil where that attempt does not run.
+    public func putBack(
+        _ id: TaskID,
+        attempt: Int,
+        notBefore: Timestamp?,
+        waitingFor: String
+    ) async throws(BulkheadError) -> TaskRecord? {
+        try await writer.commit { db -> TaskRow? in
+            guard let row = try TaskRow.fetch(db, id: id), row.record.attempt == attempt,
+                let next = row.record.status.after(.putBack)
+            else { return nil }
+            try Spool.discard(db, task: row.key, attempt: attempt)
+            let isRunning = try db.changes(
+                """
+                UPDATE task SET status = ?, ready = ?, attempt = attempt - 1, notBefore = ?, waitingFor = ?,
+                    cancelRequested = 0, startedAt = (
+                        SELECT a.startedAt FROM attempt a
+                        WHERE a.task = task.key AND a.attempt = task.attempt - 1 AND a.run = task.run
+                    )
+                WHERE key = ? AND status = 'running' AND attempt = ?
+                """,
+                [
+                    next.rawValue, notBefore == nil, notBefore?.milliseconds,
+                    waitingFor.cut(toBytes: Limits.messageBytes), row.key, attempt,
+                ]
+            )
+            guard isRunning else { throw DatabaseError.damaged("the table task") }
+            try db.run("DELETE FROM attempt WHERE task = ? AND attempt = ?", [row.key, attempt])
+            return try TaskRow.fetch(db, key: row.key)
+        }?.parsed()
+    }
+
+    /// Keeps a handler's report while its attempt runs; a stale one changes nothing.
+    public func record(
+        _ progress: TaskProgress,
+        id: TaskID,
+        attempt: Int
+    ) async throws(BulkheadError) {
+        try await writer.commit { db in
+            try db.run(
+                """
+                UPDATE task SET progressFraction = ?, progressMessage = ?
+                WHERE id = ? AND status = 'running' AND attempt = ?
+                """,
+                [progress.fraction, progress.message, id.text, attempt]
+            )
+        }
+    }
+}
+
+/// The rows of attempts.
+enum Attempts {
+    static func insert(_ db: Database, _ start: AttemptStart, of row: TaskRow) throws {
+        try db.run(
+            """
+            INSERT INTO attempt (task, attempt, run, sequence, startedAt, handler, enforcement, launcherPID,
+                launcherStart, launcherBoot)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                row.key, start.expectedAttempt + 1, row.record.run, try Ledger.next(db),
+                start.now.milliseconds, start.handler,
+                JSONValue.array(start.enforcement.map { .string($0) }).text, start.launcher?.pid,
+                start.launcher.map { Int64(bitPattern: $0.startTime) }, start.launcher?.bootID,
+            ]
+        )
+    }
+
+    /// Forgets attempts that are not shown any more and of which no output is kept.
+    static func forgetOld(_ db: Database, task: Int64, latest: Int) throws {
+        let oldest = latest - Limits.attemptsShown
+        guard oldest > 0 else { return }
+        try db.run(
+            """
+            DELETE FROM attempt WHERE task = ? AND attempt <= ? AND NOT EXISTS (
+                SELECT 1 FROM chunk c WHERE c.task = attempt.task AND c.attempt = attempt.attempt
+            )
+            """,
+            [task, oldest]
+        )
+        try db.run(
+            """
+            DELETE FROM gap WHERE task = ? AND attempt <= ? AND NOT EXISTS (
+                SELECT 1 FROM attempt a WHERE a.task = gap.task AND a.attempt = gap.attempt
+            )
+            """,
+            [task, oldest]
+        )
+    }
+
+    static func end(_ db: Database, _ finish: AttemptFinish, task: Int64) throws {
+        try db.run(
+            "UPDATE attempt SET completedAt = ?, outcome = ?, error = ? WHERE task = ? AND attempt = ?",
+            [
+                finish.now.milliseconds, finish.outcome, finish.error.map { StoredJSON.value($0).text },
+                task, finish.attempt,
+            ]
+        )
+    }
+
+    static let columns = """
+        attempt, run, startedAt, completedAt, outcome, error, handler, enforcement, launcherPID,
+        launcherStart, launcherBoot, processPID, processStart, processBoot
+        """
+
+    /// An attempt and the text of its error, which is parsed outside of the reader.
+    static func row(_ columns: inout Columns) throws -> AttemptRecord {
+        let attempt = try columns.count()
+        let run = try columns.count()
+        let startedAt = try columns.moment()
+        let completedAt = try columns.optionalMoment()
+        let outcome = try columns.optionalText()
+        let error = try columns.optionalText()
+        let handler = try columns.text()
+        let enforcement = try StoredJSON.value(try columns.text()).array ?? []
+        var record = AttemptRecord(
+            attempt: attempt,
+            run: run,
+            startedAt: startedAt,
+            handler: handler,
+            enforcement: enforcement.compactMap(\.string)
+        )
+        record.completedAt = completedAt
+        record.outcome = outcome
+        record.error = try error.map { try StoredJSON.error(try StoredJSON.value($0)) }
+        record.launcher = try columns.mark()
+        record.process = try columns.mark()
+        return record
+    }
+}

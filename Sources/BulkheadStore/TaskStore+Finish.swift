@@ -1,0 +1,85 @@
+public import BulkheadCore
+import GRDB
+
+extension Store {
+    /// Ends an attempt: task, attempt, pool and, where the run is over, the final message in one transaction.
+    /// - Parameter finish: How it ended and what follows.
+    /// - Returns: The task and its pool, or nil where that attempt does not run or the event is not legal.
+    public func finish(_ finish: AttemptFinish) async throws(BulkheadError) -> FinishOutcome? {
+        let outboxOn = settings.outboxOn
+        let result = finish.result?.text
+        let ended = try await writer.commit(bytes: result?.utf8.count ?? 0) { db -> (TaskRow, PoolRecord)? in
+            guard finish.event != .putBack, let row = try TaskRow.fetch(db, id: finish.id),
+                row.record.status == .running, row.record.attempt == finish.attempt,
+                let next = row.record.status.after(finish.event)
+            else { return nil }
+            guard try Self.write(finish, result: next.isTerminal ? result : nil, next, over: row, db) else {
+                return nil
+            }
+            try Attempts.end(db, finish, task: row.key)
+            let pool = try Pools.apply(db, finish.verdict, to: row.record.pool, now: finish.now)
+            let ended = try TaskRow.fetch(db, key: row.key)
+            if outboxOn, next.isTerminal { try Outbox.appendFinal(db, of: ended) }
+            return (ended, pool)
+        }
+        guard let ended else { return nil }
+        return FinishOutcome(task: try ended.0.parsed(), pool: ended.1)
+    }
+
+    private static func write(
+        _ finish: AttemptFinish,
+        result: String?,
+        _ next: TaskStatus,
+        over row: TaskRow,
+        _ db: Database
+    ) throws -> Bool {
+        let task = row.record
+        let isReady = !next.isTerminal && (finish.notBefore.map { $0 <= finish.now } ?? true)
+        var warnings = try row.parsedWarnings()
+        for warning in finish.warnings { warnings.append(warning) }
+        let denied = addUp(try row.parsedDenied(), finish.deniedSyscalls, &warnings)
+        let progress = finish.progress ?? task.progress
+        return try db.changes(
+            """
+            UPDATE task SET status = ?, ready = ?, notBefore = ?, completedAt = ?, error = ?, result = ?,
+                progressFraction = ?, progressMessage = ?, deniedSyscalls = ?, usage = ?, warnings = ?,
+                interruptions = ?, lossesInRow = ?, retries = ?, cancelRequested = 0
+            WHERE key = ? AND status = 'running' AND attempt = ?
+            """,
+            [
+                next.rawValue, isReady, (next.isTerminal ? task.notBefore : finish.notBefore)?.milliseconds,
+                next.isTerminal ? finish.now.milliseconds : nil,
+                finish.error.map { StoredJSON.value($0).text }, result, progress?.fraction,
+                progress?.message, denied.isEmpty ? nil : StoredJSON.value(denied).text,
+                finish.usage.map { StoredJSON.value($0).text },
+                warnings == Warnings() ? nil : StoredJSON.value(warnings).text,
+                finish.interruptions ?? task.interruptions, finish.lossesInRow ?? task.lossesInRow,
+                finish.retries ?? task.retries, row.key, finish.attempt,
+            ]
+        )
+    }
+
+    /// Adds an attempt's denied calls to those of the run, up to the number of names that are kept.
+    static func addUp(
+        _ before: [DeniedSyscall],
+        _ new: [DeniedSyscall],
+        _ warnings: inout Warnings
+    ) -> [DeniedSyscall] {
+        var sum = before
+        var omitted = 0
+        for call in new {
+            let index = sum.firstIndex { $0.name == call.name && $0.action == call.action }
+            if let index {
+                sum[index].count = sum[index].count.addingReportingOverflow(call.count).partialValue
+            } else if sum.count < Limits.deniedNames {
+                sum.append(call)
+            } else {
+                omitted += 1
+            }
+        }
+        if omitted > 0 {
+            warnings.append("\(omitted) more names of denied system calls were not kept")
+        }
+        return sum
+    }
+}

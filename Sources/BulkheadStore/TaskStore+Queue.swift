@@ -1,0 +1,182 @@
+public import BulkheadCore
+import GRDB
+
+extension Store {
+    /// Rows that one transaction of a sweep touches, so that a submit never waits long behind it.
+    static let sweepStep = 256
+    /// The place in a queue up to which ``queuePosition(of:)`` counts.
+    public static let queuePositionBound = 10_000
+
+    /// Makes those queued tasks ready whose `notBefore` has passed, a bounded number at a time.
+    /// - Parameter now: The moment.
+    /// - Returns: Whether there were any; then more may be left.
+    public func wakeDue(now: Timestamp) async throws(BulkheadError) -> Bool {
+        try await writer.commit { db in
+            try db.changes(
+                """
+                UPDATE task SET ready = 1 WHERE key IN (
+                    SELECT key FROM task INDEXED BY task_asleep
+                    WHERE status = 'queued' AND ready = 0 AND notBefore <= ? LIMIT \(Self.sweepStep)
+                )
+                """,
+                [now.milliseconds]
+            )
+        }
+    }
+
+    /// Fails those queued tasks whose `expiresAt` has passed, a bounded number at a time.
+    /// - Parameter now: The moment.
+    /// - Returns: Those that failed; where there are any, more may be left.
+    public func expireDue(now: Timestamp) async throws(BulkheadError) -> [TaskRecord] {
+        let outboxOn = settings.outboxOn
+        let rows = try await writer.commit { db in
+            try db.rows(Self.expired, [now.milliseconds], { try TaskRow(&$0) }).compactMap { row in
+                let error = TaskError(
+                    .expired,
+                    "its expiresAt passed while it was queued",
+                    hint: "submit it again with a later expiresAt, or without one"
+                )
+                return try Self.endQueued(row, .fail, error, now, outboxOn: outboxOn, db)
+            }
+        }
+        var records: [TaskRecord] = []
+        for row in rows { records.append(try row.parsed()) }
+        return records
+    }
+
+    /// The earliest moment at which ``wakeDue(now:)`` or ``expireDue(now:)`` has something to do.
+    public func nextWake() async throws(BulkheadError) -> Timestamp? {
+        try await read { db in
+            let moments = try db.rows(Self.nextMoments) { try $0.optionalMoment() }
+            return moments.compactMap(\.self).min()
+        }
+    }
+
+    /// The ready tasks of a pool that go first: higher priority, then oldest.
+    /// - Parameters:
+    ///   - pool: The pool.
+    ///   - limit: At most this many.
+    ///   - excluded: Tasks to leave out, such as those that are being started.
+    public func queueHeads(
+        _ pool: PoolName,
+        limit: Int,
+        excluding excluded: Set<TaskID> = []
+    ) async throws(BulkheadError) -> [DispatchPlan.Candidate] {
+        let heads = try await read { db in
+            try db.rows(Self.heads, [pool.name, limit + excluded.count]) { columns in
+                guard let id = try? TaskID(try columns.text()) else {
+                    throw DatabaseError.damaged("the table task")
+                }
+                return DispatchPlan.Candidate(
+                    id: id,
+                    priority: try columns.count(),
+                    sequence: try columns.integer()
+                )
+            }
+        }
+        return Array(heads.lazy.filter { !excluded.contains($0.id) }.prefix(limit))
+    }
+
+    /// The pools in which a task is ready.
+    public func poolsWithReadyTasks() async throws(BulkheadError) -> [PoolName] {
+        try await read { db in
+            try db.rows(Self.readyPools) { try Self.poolName(&$0) }
+        }
+    }
+
+    /// How many ready tasks of its pool go before a task.
+    /// - Parameter task: The task as it was read.
+    /// - Returns: From 0; nil where it is not ready, or is further back than ``queuePositionBound``.
+    public func queuePosition(of task: TaskRecord) async throws(BulkheadError) -> Int? {
+        let place: StatementArguments = [
+            task.pool.name, task.priority, task.pool.name, task.priority, task.sequence,
+        ]
+        return try await read { db in
+            let isReady = try db.first(
+                "SELECT 1 FROM task WHERE id = ? AND sequence = ? AND status = 'queued' AND ready = 1",
+                [task.id.text, task.sequence]
+            ) { try $0.count() }
+            guard isReady != nil else { return nil }
+            let ahead = try db.first(Self.ahead, place) { try $0.count() } ?? 0
+            return ahead > Self.queuePositionBound ? nil : ahead
+        }
+    }
+
+    /// Tasks that wait, by pool.
+    public func queuedCounts() async throws(BulkheadError) -> [PoolName: Int] {
+        try await tally("SELECT pool, tasks FROM tally WHERE status = 'queued' AND tasks > 0") {
+            try Self.poolName(&$0)
+        }
+    }
+
+    /// Tasks by status; a status without tasks is left out.
+    public func counts() async throws(BulkheadError) -> [TaskStatus: Int] {
+        try await tally("SELECT status, SUM(tasks) FROM tally GROUP BY status HAVING SUM(tasks) > 0") {
+            guard let status = TaskStatus(rawValue: try $0.text()) else {
+                throw DatabaseError.damaged("the table tally")
+            }
+            return status
+        }
+    }
+
+    private func tally<Key: Hashable & Sendable>(
+        _ sql: String,
+        _ key: @escaping @Sendable (inout Columns) throws -> Key
+    ) async throws(BulkheadError) -> [Key: Int] {
+        try await read { db in
+            let pairs = try db.rows(sql) { (try key(&$0), try $0.count()) }
+            return Dictionary(pairs) { $0 + $1 }
+        }
+    }
+
+    private static func poolName(_ columns: inout Columns) throws -> PoolName {
+        guard let name = try? PoolName(try columns.text()) else {
+            throw DatabaseError.damaged("the name of a pool")
+        }
+        return name
+    }
+}
+
+/// The statements, apart from the calls so that a test can ask SQLite how it would run them.
+extension Store {
+    static let expired = TaskRow.selection(
+        """
+        WHERE t.key IN (
+            SELECT key FROM task INDEXED BY task_expiring
+            WHERE status = 'queued' AND expiresAt IS NOT NULL AND expiresAt <= ? LIMIT \(sweepStep)
+        )
+        """
+    )
+    static let nextMoments = """
+        SELECT MIN(notBefore) FROM task INDEXED BY task_asleep WHERE status = 'queued' AND ready = 0
+        UNION ALL
+        SELECT MIN(expiresAt) FROM task INDEXED BY task_expiring
+        WHERE status = 'queued' AND expiresAt IS NOT NULL
+        """
+    static let heads = """
+        SELECT id, priority, sequence FROM task INDEXED BY task_ready
+        WHERE pool = ? AND status = 'queued' AND ready = 1
+        ORDER BY priority DESC, sequence LIMIT ?
+        """
+    static let readyPools = """
+        SELECT pool FROM tally WHERE status = 'queued' AND tasks > 0 AND EXISTS (
+            SELECT 1 FROM task INDEXED BY task_ready
+            WHERE task.pool = tally.pool AND status = 'queued' AND ready = 1
+        )
+        """
+    static let ahead = """
+        SELECT COUNT(*) FROM (
+            SELECT * FROM (
+                SELECT 1 FROM task INDEXED BY task_ready
+                WHERE pool = ? AND status = 'queued' AND ready = 1 AND priority > ?
+                LIMIT \(queuePositionBound + 1)
+            )
+            UNION ALL
+            SELECT * FROM (
+                SELECT 1 FROM task INDEXED BY task_ready
+                WHERE pool = ? AND status = 'queued' AND ready = 1 AND priority = ? AND sequence < ?
+                LIMIT \(queuePositionBound + 1)
+            )
+        )
+        """
+}

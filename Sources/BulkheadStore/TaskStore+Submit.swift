@@ -1,0 +1,146 @@
+public import BulkheadCore
+import GRDB
+
+extension Store {
+    /// Seconds after which a submit to a full queue is worth another try.
+    private static let queueFullRetrySeconds = 5
+
+    /// Submits tasks, all in one transaction, each by ``SubmitRule`` and none at another's cost.
+    /// - Parameter requests: What is asked for.
+    /// - Returns: An outcome for each in order; a refusal is an error with the code `conflict` or `queueFull`.
+    /// - Throws: ``BulkheadError`` where nothing of it could be stored.
+    public func submit(
+        _ requests: [SubmitRequest]
+    ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
+        let prepared = requests.map(PreparedSubmit.init)
+        let bytes = prepared.reduce(0) { $0 + $1.params.utf8.count + ($1.metadata?.utf8.count ?? 0) }
+        let rows = try await writer.commit(bytes: bytes) { db in
+            try prepared.map { try Self.submit($0, db) }
+        }
+        var outcomes: [Result<SubmitOutcome, BulkheadError>] = []
+        for row in rows {
+            switch row {
+            case .queued(let row): outcomes.append(.success(.queued(try row.parsed())))
+            case .existing(let row): outcomes.append(.success(.existing(try row.parsed())))
+            case .refused(let error): outcomes.append(.failure(error))
+            }
+        }
+        return outcomes
+    }
+
+    /// A submit whose JSON is text already, so that the writer's thread does not make it.
+    private struct PreparedSubmit: Sendable {
+        var request: SubmitRequest
+        var params: String
+        var metadata: String?
+
+        init(_ request: SubmitRequest) {
+            self.request = request
+            params = request.submission.params.text
+            metadata = request.submission.metadata?.text
+        }
+
+        var isReady: Bool { request.submission.notBefore.map { $0 <= request.now } ?? true }
+    }
+
+    private enum Submitted: Sendable {
+        case queued(TaskRow)
+        case existing(TaskRow)
+        case refused(BulkheadError)
+    }
+
+    private static func submit(_ submit: PreparedSubmit, _ db: Database) throws -> Submitted {
+        let submission = submit.request.submission
+        let row = try TaskRow.fetch(db, id: submission.id)
+        let existing = try row.map { row in
+            SubmitRule.Existing(
+                status: row.record.status,
+                type: row.record.type,
+                // The same text is the same value; only another text has to be looked into.
+                params: row.params == submit.params ? submission.params : try StoredJSON.value(row.params)
+            )
+        }
+        switch (SubmitRule.decide(existing: existing, type: submission.type, params: submission.params), row)
+        {
+        case (.refuse, let row?): return .refused(conflict(row))
+        case (.returnExisting, let row?): return .existing(row)
+        case (.runAgain, let row?):
+            if let error = try queueIsFull(submit, db) { return .refused(error) }
+            try runAgain(submit, key: row.key, db)
+            return .queued(try TaskRow.fetch(db, key: row.key))
+        default:
+            if let error = try queueIsFull(submit, db) { return .refused(error) }
+            return .queued(try TaskRow.fetch(db, key: try create(submit, db)))
+        }
+    }
+
+    private static func create(_ submit: PreparedSubmit, _ db: Database) throws -> Int64 {
+        let request = submit.request
+        let submission = request.submission
+        let number = try Ledger.next(db)
+        try db.run(
+            """
+            INSERT INTO task (key, sequence, id, type, pool, status, ready, priority, caller, submittedAt,
+                notBefore, expiresAt)
+            VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                number, number, submission.id.text, submission.type.name, request.pool.name,
+                submit.isReady, request.priority, submission.caller, request.now.milliseconds,
+                submission.notBefore?.milliseconds, submission.expiresAt?.milliseconds,
+            ]
+        )
+        try db.run(
+            "INSERT INTO input (task, params, metadata) VALUES (?, ?, ?)",
+            [number, submit.params, submit.metadata]
+        )
+        return number
+    }
+
+    /// Begins a new run at the end of the queue; attempts and output of the runs before stay.
+    private static func runAgain(_ submit: PreparedSubmit, key: Int64, _ db: Database) throws {
+        let request = submit.request
+        let submission = request.submission
+        let isTerminal = try db.changes(
+            """
+            UPDATE task SET sequence = ?, pool = ?, status = 'queued', ready = ?, run = run + 1,
+                lossesInRow = 0, retries = 0, priority = ?, caller = ?, submittedAt = ?, notBefore = ?,
+                expiresAt = ?, startedAt = NULL, completedAt = NULL, progressFraction = NULL,
+                progressMessage = NULL, result = NULL, error = NULL, deniedSyscalls = NULL, usage = NULL,
+                warnings = NULL, cancelRequested = 0, waitingFor = NULL
+            WHERE key = ? AND status IN ('failed', 'cancelled', 'interrupted')
+            """,
+            [
+                try Ledger.next(db), request.pool.name, submit.isReady, request.priority,
+                submission.caller, request.now.milliseconds, submission.notBefore?.milliseconds,
+                submission.expiresAt?.milliseconds, key,
+            ]
+        )
+        guard isTerminal else { throw DatabaseError.damaged("the table task") }
+        try db.run("UPDATE input SET metadata = ? WHERE task = ?", [submit.metadata, key])
+    }
+
+    private static func queueIsFull(_ submit: PreparedSubmit, _ db: Database) throws -> BulkheadError? {
+        guard let limit = submit.request.queueLimit else { return nil }
+        let pool = submit.request.pool
+        let queued = try db.first(
+            "SELECT tasks FROM tally WHERE pool = ? AND status = 'queued'",
+            [pool.name]
+        ) { try $0.count() }
+        guard (queued ?? 0) >= limit else { return nil }
+        return BulkheadError(
+            .queueFull,
+            "the queue of the pool \(pool) is full: \(limit) tasks wait, its queue-limit",
+            advice: "submit again when some have started",
+            retryAfterSeconds: queueFullRetrySeconds
+        )
+    }
+
+    private static func conflict(_ row: TaskRow) -> BulkheadError {
+        BulkheadError(
+            .conflict,
+            "the id \(row.record.id) belongs to a task of type \(row.record.type) with other params",
+            advice: "use another id, or leave it out to have one made"
+        )
+    }
+}

@@ -1,0 +1,86 @@
+public import BulkheadCore
+import GRDB
+
+extension Store {
+    /// Marks a running task as to be cancelled.
+    /// - Returns: The task, or nil where it does not run.
+    public func requestCancel(_ id: TaskID) async throws(BulkheadError) -> TaskRecord? {
+        try await writer.commit { db -> TaskRow? in
+            let isRunning = try db.changes(
+                "UPDATE task SET cancelRequested = 1 WHERE id = ? AND status = 'running'",
+                [id.text]
+            )
+            return isRunning ? try TaskRow.fetch(db, id: id) : nil
+        }?.parsed()
+    }
+
+    /// Ends a task that waits.
+    /// - Parameters:
+    ///   - id: The task.
+    ///   - event: `fail` or `cancel`.
+    ///   - error: Why.
+    ///   - now: The moment.
+    /// - Returns: The task, or nil where it does not wait or the event is not legal there.
+    public func endQueued(
+        _ id: TaskID,
+        event: TaskEvent,
+        error: TaskError,
+        now: Timestamp
+    ) async throws(BulkheadError) -> TaskRecord? {
+        let outboxOn = settings.outboxOn
+        return try await writer.commit { db -> TaskRow? in
+            guard let row = try TaskRow.fetch(db, id: id), row.record.status == .queued else { return nil }
+            return try Self.endQueued(row, event, error, now, outboxOn: outboxOn, db)
+        }?.parsed()
+    }
+
+    /// Takes a terminal task away, with its attempts, its output and its messages.
+    /// - Parameters:
+    ///   - id: The task.
+    ///   - discardingMessages: Whether messages that nobody acknowledged may go.
+    /// - Returns: Whether it is gone, or why not.
+    public func remove(
+        _ id: TaskID,
+        discardingMessages: Bool
+    ) async throws(BulkheadError) -> RemoveOutcome {
+        let outboxOn = settings.outboxOn
+        return try await writer.commit { db in
+            guard let row = try TaskRow.fetch(db, id: id) else { return .notFound }
+            guard row.record.status.isTerminal else { return .notTerminal }
+            if outboxOn, !discardingMessages, try Outbox.hasPending(db, task: row.key) {
+                return .unacknowledged
+            }
+            try Spool.discard(db, task: row.key)
+            try Outbox.discard(db, task: row.key)
+            // Attempts and input go with the task, by their foreign keys.
+            try db.run("DELETE FROM task WHERE key = ?", [row.key])
+            return .removed
+        }
+    }
+
+    /// Brings a queued task to a terminal state, its final message included.
+    static func endQueued(
+        _ row: TaskRow,
+        _ event: TaskEvent,
+        _ error: TaskError,
+        _ now: Timestamp,
+        outboxOn: Bool,
+        _ db: Database
+    ) throws -> TaskRow? {
+        guard let next = row.record.status.after(event), next.isTerminal else { return nil }
+        let isQueued = try db.changes(
+            """
+            UPDATE task SET status = ?, error = ?, completedAt = ?, ready = 0, waitingFor = NULL
+            WHERE key = ? AND status = 'queued' AND attempt = ?
+            """,
+            [
+                next.rawValue, StoredJSON.value(error).text, now.milliseconds, row.key,
+                row.record.attempt,
+            ]
+        )
+        guard isQueued else { return nil }
+        let ended = try TaskRow.fetch(db, key: row.key)
+        if outboxOn { try Outbox.appendFinal(db, of: ended) }
+        return ended
+    }
+}
