@@ -24,7 +24,9 @@ extension Preset {
         // Threads, never a process.
         "clone": .only([
             ArgumentCase(ArgumentCondition(0, mask: Flag.newNamespaces | Flag.thread, is: Flag.thread))
-        ])
+        ]),
+        // Its own priority alone.
+        "setpriority": .only([ArgumentCase(ArgumentCondition(0, is: 0), ArgumentCondition(1, is: 0))]),
     ]) { $1 }
 
     /// TCP and UDP, and the netlink socket by which the C library asks for addresses and routes.

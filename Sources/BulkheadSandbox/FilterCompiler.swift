@@ -3,6 +3,7 @@ import BulkheadPolicy
 import CLinux
 import CSeccomp
 import Glibc
+import Synchronization
 
 /// Turns rules into a BPF program, by libseccomp.
 ///
@@ -30,6 +31,13 @@ enum FilterCompiler {
                 "a filter of \(rules.architecture.rawValue) cannot be compiled here"
             )
         }
+        return try library.withLock { _ throws(BulkheadError) in try program(rules) }
+    }
+
+    /// The library keeps what it learnt of the kernel in plain globals, so one thread at a time uses it.
+    private static let library = Mutex(())
+
+    private static func program(_ rules: SystemCallRules) throws(BulkheadError) -> FilterProgram {
         let context = try FilterContext.begin(fallback: rules.unknown)
         try context.add(.always(.deny), number: rendezvous)
         for (number, rule) in rules.rules.sorted(by: { $0.key < $1.key }) {
