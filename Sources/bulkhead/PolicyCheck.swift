@@ -1,0 +1,120 @@
+import ArgumentParser
+import BulkheadCore
+import BulkheadPolicy
+import Foundation
+
+/// `bulkhead policy check`: everything that is wrong with policy files, at once.
+struct PolicyCheck: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Check policy files; exit 1 if one is wrong.",
+        discussion: """
+            Prints a line FILE:LINE:COLUMN: MESSAGE for each thing that is wrong. Without FILEs all of the \
+            policies folder are checked; a file called pools.yaml is read as the pools.
+            """
+    )
+
+    @Argument(help: ArgumentHelp("Policy files, or pools.yaml.", valueName: "file"))
+    var files: [String] = []
+
+    @OptionGroup var options: PolicyOptions
+
+    func run() async throws {
+        let paths = try files.isEmpty ? PolicyFolder.files(of: options.folder()) : files
+        let checked = try paths.map { (path: $0, diagnostics: try PolicyFolder.check($0)) }
+        let wrong = checked.count { !$0.diagnostics.isEmpty }
+        if options.json {
+            Console.data.document(.object(["files": .array(checked.map(Self.document))]))
+        } else {
+            for diagnostic in checked.flatMap(\.diagnostics) {
+                Console.data.line(Console.data.shown(diagnostic.description))
+            }
+            Console.words.line("\(checked.count) checked, \(wrong) wrong")
+        }
+        if wrong > 0 { throw Failure(.taskFailed) }
+    }
+
+    private static func document(_ path: String, _ diagnostics: [PolicyDiagnostic]) -> JSONValue {
+        .object([
+            "file": .string(path),
+            "ok": .bool(diagnostics.isEmpty),
+            "diagnostics": .array(
+                diagnostics.map { diagnostic in
+                    .object([
+                        "line": .integer(diagnostic.line),
+                        "column": .integer(diagnostic.column),
+                        "message": .string(diagnostic.message),
+                    ])
+                }
+            ),
+        ])
+    }
+}
+
+/// The folder of policies as the offline verbs read it.
+enum PolicyFolder {
+    static let poolsFile = "pools.yaml"
+
+    /// The files of a folder that should be policies, in the order of their names.
+    static func files(of folder: String) throws -> [String] {
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: folder)
+        } catch {
+            let cause = (error as NSError).localizedDescription
+            throw Failure(.wrongUsage, "the policies folder \(folder) cannot be read: \(cause)")
+        }
+        let policies = names.filter { !$0.hasPrefix(".") && ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) }
+        return policies.sorted().map { folder + "/" + $0 }
+    }
+
+    /// Everything that is wrong with a file as what its name says it is.
+    static func check(_ path: String) throws -> [PolicyDiagnostic] {
+        let bytes = try read(path)
+        let name = String(path.split(separator: "/").last ?? "")
+        if name.hasSuffix(".yml") {
+            return [first(path, "a policy's file ends in .yaml; as it is, its type is refused")]
+        }
+        do throws(PolicyDiagnostics) {
+            guard name == poolsFile else {
+                return meaning(of: try PolicyReader.read(bytes, file: path), name: name, path: path)
+            }
+            _ = try PoolsFile.read(
+                bytes,
+                file: path,
+                cores: ProcessInfo.processInfo.activeProcessorCount
+            )
+        } catch {
+            return error.all
+        }
+        return []
+    }
+
+    /// What a policy's own text cannot tell: whether its file's name is a type, and whether a launch can live
+    /// with its rules.
+    private static func meaning(of policy: Policy, name: String, path: String) -> [PolicyDiagnostic] {
+        do throws(BulkheadError) {
+            if name.hasSuffix(".yaml") { _ = try TaskType(String(name.dropLast(5))) }
+            _ = try SystemCallRules(policy.sandbox)
+            return []
+        } catch {
+            return [first(path, error.description)]
+        }
+    }
+
+    /// A file's bytes, one more than allowed at most.
+    static func read(_ path: String) throws -> [UInt8] {
+        do {
+            let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+            return Array(try file.read(upToCount: Limits.policyFileBytes + 1) ?? Data())
+        } catch {
+            let isMissing = !FileManager.default.fileExists(atPath: path)
+            let cause = (error as NSError).localizedDescription
+            throw Failure(isMissing ? .notFound : .wrongUsage, "\(path) cannot be read: \(cause)")
+        }
+    }
+
+    private static func first(_ path: String, _ message: String) -> PolicyDiagnostic {
+        PolicyDiagnostic(file: path, line: 1, column: 1, message: message)
+    }
+}

@@ -1,0 +1,196 @@
+import ArgumentParser
+import BulkheadCore
+import BulkheadEngine
+import BulkheadHTTP
+import Foundation
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// `bulkhead serve`: the supervisor.
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run the supervisor.",
+        discussion: """
+            Each setting is taken from its flag, else from the environment (BULKHEAD_STATE and so on), else from \
+            the config file (./bulkhead.yaml or /etc/bulkhead/bulkhead.yaml), else from its default. SIGTERM and \
+            SIGINT stop what runs and end the supervisor; a second one ends it at once.
+            """
+    )
+
+    @OptionGroup var settings: SettingFlags
+
+    @Option(help: ArgumentHelp("What standard error tells: \(LogLevel.words).", valueName: "level"))
+    var logLevel = LogLevel(level: .info)
+
+    @Option(help: ArgumentHelp("The same as --listen unix:PATH.", valueName: "path"))
+    var socket: String?
+
+    @Flag(help: "When ready, print one JSON document: version, pid, addresses and folders.")
+    var json = false
+
+    func run() async throws {
+        umask(0o077)
+        let sources = try SettingSources(flags: settings.written(socket: socket), config: settings.config)
+        let settings = try Settings(sources)
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        var logger = Logger(label: "bulkhead")
+        logger.logLevel = logLevel.level
+        let supervisor = try await Supervisor.open(try settings.forSupervisor(), logger: logger)
+        let listeners = try Listener.services(
+            listen: settings.listen.map { .unix(path: $0.path) },
+            supervisor: supervisor,
+            socketGroup: settings.socketGroup,
+            logger: logger
+        )
+        let announcement = Announcement(supervisor: supervisor, settings: settings, asJSON: json)
+        try await Self.run([supervisor] + listeners + [announcement], logger: logger)
+    }
+
+    private static func run(_ services: [any Service], logger: Logger) async throws {
+        let impatience = Task { await endAtTheSecondSignal() }
+        defer { impatience.cancel() }
+        let group = ServiceGroup(
+            configuration: .init(
+                services: services.map { .init(service: $0) },
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: Self.quiet(logger)
+            )
+        )
+        try await group.run()
+    }
+
+    /// The group tells its own steps at `info` already; they are of no use to whoever runs a supervisor.
+    private static func quiet(_ logger: Logger) -> Logger {
+        var logger = logger
+        if logger.logLevel > .debug { logger.logLevel = max(logger.logLevel, .warning) }
+        return logger
+    }
+
+    /// The first signal begins the graceful stop; whoever sends another wants no grace.
+    private static func endAtTheSecondSignal() async {
+        var count = 0
+        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+            count += 1
+            if count == 1 {
+                Console.words.line("bulkhead: stopping; a second signal ends at once")
+            } else {
+                _exit(128 + signal.rawValue)
+            }
+        }
+    }
+}
+
+/// Says once that the supervisor takes work, where, and how to stop it.
+private struct Announcement: Service {
+    let supervisor: Supervisor
+    let settings: Settings
+    let asJSON: Bool
+
+    private static let look = Duration.milliseconds(10)
+
+    func run() async throws {
+        try await cancelWhenGracefulShutdown {
+            while !isReady { try await Task.sleep(for: Self.look) }
+            await announce()
+        }
+        try? await gracefulShutdown()
+    }
+
+    /// Sockets are there when their listeners are bound; the supervisor says itself when recovery is over.
+    private var isReady: Bool {
+        supervisor.phase == .ready
+            && settings.listen.allSatisfy { FileManager.default.fileExists(atPath: $0.path) }
+    }
+
+    private func announce() async {
+        let plugins = await supervisor.plugins()
+        let refused = plugins.count { !$0.problems.isEmpty }
+        let addresses = settings.listen.map(\.description)
+        if asJSON {
+            Console.data.document(document(plugins: plugins.count, addresses: addresses))
+        }
+        let problems = refused == 0 ? "" : ", \(refused) with problems (see \"bulkhead plugins\")"
+        Console.words.line(
+            "bulkhead \(Bulkhead.version): ready at \(addresses.joined(separator: ", ")); "
+                + "\(plugins.count) handlers in \(settings.plugins)\(problems); "
+                + "stop with Ctrl-C or \"kill \(getpid())\""
+        )
+    }
+
+    private func document(plugins: Int, addresses: [String]) -> JSONValue {
+        .object([
+            "version": .string(Bulkhead.version),
+            "pid": .integer(getpid()),
+            "listen": .array(addresses.map(JSONValue.string)),
+            "stateFolder": .string(supervisor.stateFolderPath),
+            "pluginsFolder": .string(settings.plugins),
+            "policiesFolder": .string(settings.policies),
+            "handlers": .integer(plugins),
+        ])
+    }
+}
+
+extension Settings {
+    /// The settings in the engine's terms.
+    fileprivate func forSupervisor() throws(BulkheadError) -> SupervisorSettings {
+        var supervisor = SupervisorSettings(
+            version: Bulkhead.version,
+            pluginsFolder: plugins,
+            policiesFolder: policies,
+            stateFolder: state,
+            launcherExecutable: try LauncherProgram.path()
+        )
+        supervisor.scratchFolder = scratch
+        supervisor.spoolCap = spoolCap
+        supervisor.resultLimit = resultLimit
+        supervisor.dynamicUsers = dynamicUsers
+        supervisor.drain = drain
+        return supervisor
+    }
+}
+
+/// The small program between supervisor and handlers.
+private enum LauncherProgram {
+    private static let name = "bulkhead-launcher"
+
+    /// Where it is: beside our own executable, wherever that was called from.
+    static func path() throws(BulkheadError) -> String {
+        let files = FileManager.default
+        guard let own = try? files.destinationOfSymbolicLink(atPath: "/proc/self/exe") else {
+            throw BulkheadError(.host, "/proc/self/exe cannot be read", advice: "mount /proc")
+        }
+        let path = own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/" + name
+        guard files.isExecutableFile(atPath: path) else {
+            throw BulkheadError(
+                .host,
+                "the program \(name) is missing: no handler can be started without it",
+                advice: "install it beside bulkhead, as \(path)"
+            )
+        }
+        return path
+    }
+}
+
+/// How much standard error tells, on the command line.
+struct LogLevel: ExpressibleByArgument {
+    let level: Logger.Level
+
+    static let words = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+    static let allValueStrings = Logger.Level.allCases.map(\.rawValue)
+
+    var defaultValueDescription: String { level.rawValue }
+
+    init(level: Logger.Level) { self.level = level }
+
+    init?(argument: String) {
+        guard let level = Logger.Level(rawValue: argument) else { return nil }
+        self.level = level
+    }
+}

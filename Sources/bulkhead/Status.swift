@@ -1,0 +1,61 @@
+import ArgumentParser
+import BulkheadCore
+
+/// `bulkhead status`: the supervisor as it stands.
+struct Status: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Show the supervisor as it stands.")
+
+    @OptionGroup var options: ClientOptions
+
+    func run() async throws {
+        let status = try await options.client().get(["v1", "status"])
+        options.json ? Console.data.document(status) : write(status, now: .now)
+    }
+
+    private func write(_ status: JSONValue, now: Timestamp) {
+        let phase = status.text("phase")
+        let style: Style = phase == SupervisorReport.Phase.ready.rawValue ? .green : .yellow
+        Console.data.line(
+            "bulkhead \(Console.data.shown(status.text("version")))  \(Console.data.styled(phase, style))"
+        )
+        var fields = Fields()
+        fields.add(
+            "process",
+            "\(status.number("pid")), since \(Moments.full(status.text("startedAt"), now: now))"
+        )
+        fields.add("state", status["stateFolder"]?.string)
+        fields.add("plugins", status["pluginsFolder"]?.string)
+        fields.add("policies", status["policiesFolder"]?.string)
+        fields.add("tasks", tasks(status))
+        fields.add("spool", spool(status))
+        fields.add("recovery", recovery(status))
+        fields.add("problems", lines: status.list("problems").map { ($0.string ?? $0.text).oneLine })
+        fields.write(to: .data)
+        guard !status.list("pools").isEmpty else { return }
+        Console.data.line("")
+        for line in PoolTable.lines(status.list("pools"), now: now) { Console.data.line(line) }
+    }
+
+    private func tasks(_ status: JSONValue) -> String {
+        guard let counts = status["counts"] else { return "" }
+        let parts = TaskStatus.allCases.compactMap { status -> String? in
+            let count = counts.number(status.rawValue)
+            return count > 0 ? "\(count) \(status.rawValue)" : nil
+        }
+        return parts.isEmpty ? "none" : parts.joined(separator: ", ")
+    }
+
+    private func spool(_ status: JSONValue) -> String {
+        guard let spool = status["spool"] else { return "" }
+        return "\(Moments.size(spool.number("bytes"))) of \(Moments.size(spool.number("cap")))"
+    }
+
+    private func recovery(_ status: JSONValue) -> String {
+        guard let recovery = status["recovery"], recovery.number("found") > 0 else { return "" }
+        let parts = ["rehydrated", "interrupted", "poisoned"].compactMap { name -> String? in
+            let count = recovery.number(name)
+            return count > 0 ? "\(count) \(name)" : nil
+        }
+        return "\(recovery.number("found")) were running at the start: " + parts.joined(separator: ", ")
+    }
+}
