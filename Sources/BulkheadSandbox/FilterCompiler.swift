@@ -48,6 +48,8 @@ enum FilterCompiler {
 }
 
 /// A filter under construction in libseccomp.
+///
+/// Safe, since the pointer is never handed out: it is made by `begin`, freed by `deinit`, and has one owner.
 @safe private struct FilterContext: ~Copyable {
     private let context: UnsafeMutableRawPointer
     private let fallback: Verdict
