@@ -6,6 +6,8 @@ public struct ProcessStat: Sendable, Equatable {
     public var state: UInt8
     /// Parent's process id.
     public var parent: Int32
+    /// Process group.
+    public var group: Int32
     /// Kernel flags (PF_*).
     public var flags: UInt32
     /// Clock ticks of processor time: its own and that of the children it has waited for.
@@ -22,6 +24,9 @@ public struct ProcessStat: Sendable, Equatable {
     /// Whether it has ended and waits to be reaped.
     public var isZombie: Bool { state == UInt8(ascii: "Z") || state == UInt8(ascii: "X") }
 
+    /// Whether it is stopped by a signal.
+    public var isStopped: Bool { state == UInt8(ascii: "T") }
+
     /// Reads the file's content; nil if it is not of this form.
     ///
     /// - Parameter content: The file's bytes.
@@ -36,13 +41,14 @@ public struct ProcessStat: Sendable, Equatable {
         func number<Number: FixedWidthInteger>(_ field: Int) -> Number? {
             Number(String(decoding: fields[field - 3], as: UTF8.self))
         }
-        guard let parent: Int32 = number(4), let flags: UInt32 = number(9), let start: UInt64 = number(22),
+        guard let parent: Int32 = number(4), let group: Int32 = number(5), let flags: UInt32 = number(9), let start: UInt64 = number(22),
             let user: UInt64 = number(14), let system: UInt64 = number(15),
             let childUser: Int64 = number(16), let childSystem: Int64 = number(17)
         else { return nil }
         self.pid = pid
         self.state = state
         self.parent = parent
+        self.group = group
         self.flags = flags
         self.startTime = start
         cpuTicks = user &+ system &+ UInt64(max(0, childUser)) &+ UInt64(max(0, childSystem))

@@ -48,6 +48,8 @@ const int clinux_limit_cpu = RLIMIT_CPU;
 const int clinux_limit_file_size = RLIMIT_FSIZE;
 const int clinux_limit_open_files = RLIMIT_NOFILE;
 
+const int clinux_open_path = O_PATH;
+
 static long result(long returned) { return returned < 0 ? -errno : returned; }
 
 pid_t clinux_fork(void) { return (pid_t)result(fork()); }
@@ -91,8 +93,18 @@ int clinux_pidfd_send_signal(int pidfd, int signal) {
     return (int)result(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
 }
 
-int clinux_prctl(int option, unsigned long second, unsigned long third) {
-    return (int)result(prctl(option, second, third, 0ul, 0ul));
+int clinux_become_subreaper(void) { return (int)result(prctl(PR_SET_CHILD_SUBREAPER, 1ul, 0ul, 0ul, 0ul)); }
+
+int clinux_set_dumpable(bool dumpable) {
+    return (int)result(prctl(PR_SET_DUMPABLE, (unsigned long)dumpable, 0ul, 0ul, 0ul));
+}
+
+int clinux_set_parent_death_signal(int signal) {
+    return (int)result(prctl(PR_SET_PDEATHSIG, (unsigned long)signal, 0ul, 0ul, 0ul));
+}
+
+int clinux_set_no_new_privileges(void) {
+    return (int)result(prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul));
 }
 
 int clinux_unshare(int flags) { return (int)result(unshare(flags)); }
@@ -173,6 +185,10 @@ int clinux_ioctl(int descriptor, unsigned long request, void *argument) {
 
 int clinux_close_range(unsigned first, unsigned last) {
     return (int)result(syscall(SYS_close_range, first, last, 0));
+}
+
+int clinux_duplicate_to(int descriptor, int place) {
+    return (int)result(dup3(descriptor, place, O_CLOEXEC));
 }
 
 int clinux_pipe(int ends[2], int flags) { return (int)result(pipe2(ends, flags | O_CLOEXEC)); }

@@ -56,7 +56,15 @@ int clinux_pidfd_open(pid_t pid);
 int clinux_pidfd_getfd(int pidfd, int descriptor);
 int clinux_pidfd_send_signal(int pidfd, int signal);
 
-int clinux_prctl(int option, unsigned long second, unsigned long third);
+int clinux_become_subreaper(void);
+
+// Whether others of the same user may trace the caller and read its memory.
+int clinux_set_dumpable(bool dumpable);
+
+// The signal that the caller gets when the thread that forked it ends; a change of user clears it.
+int clinux_set_parent_death_signal(int signal);
+
+int clinux_set_no_new_privileges(void);
 int clinux_unshare(int flags);
 
 // Blocks no signal and gives each its default disposition.
@@ -95,8 +103,16 @@ extern const int clinux_limit_open_files;
 int clinux_fcntl(int descriptor, int command, long argument);
 int clinux_ioctl(int descriptor, unsigned long request, void *argument);
 int clinux_close_range(unsigned first, unsigned last);
+
+// dup3 with close-on-exec.
+int clinux_duplicate_to(int descriptor, int place);
 int clinux_pipe(int ends[2], int flags);
 int clinux_accept(int listener, int flags);
+
+// O_PATH, and AT_EMPTY_PATH for calls that take a descriptor with an empty path.
+extern const int clinux_open_path;
+#define CLINUX_AT_EMPTY_PATH 0x1000
+
 int clinux_openat(int folder, const char *path, int flags, mode_t mode);
 
 enum {

@@ -1,0 +1,79 @@
+import BulkheadLaunch
+import Glibc
+
+/// C strings that live as long as their owner.
+@safe final class CStrings {
+    /// The strings and a final null, as `execve` wants them.
+    let pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+    let count: Int
+
+    init(_ texts: [String]) {
+        count = texts.count
+        unsafe pointers = .allocate(capacity: texts.count + 1)
+        for (index, text) in texts.enumerated() {
+            unsafe (pointers + index).initialize(to: strdup(text))
+        }
+        unsafe (pointers + texts.count).initialize(to: nil)
+    }
+
+    subscript(index: Int) -> UnsafePointer<CChar> {
+        guard index < count, let text = unsafe pointers[index] else { fatalError("no string \(index)") }
+        return unsafe UnsafePointer(text)
+    }
+
+    deinit {
+        for index in 0..<count { unsafe free(pointers[index]) }
+        unsafe pointers.deallocate()
+    }
+}
+
+/// Everything that the child needs, laid out before the fork, so that it has nothing to prepare.
+struct ChildPlan {
+    let spec: LaunchSpec
+    let launcher: pid_t
+    /// Sources of fd 0 to 3, then the status pipe.
+    let stdin, stdout, stderr, events, status: Int32
+
+    let executable: CStrings
+    let arguments: CStrings
+    let environment: CStrings
+    let workingFolder: CStrings
+    let cgroupFiles: CStrings
+    let rulePaths: CStrings
+    let budget: CPUBudget?
+
+    init(spec: LaunchSpec, budget: CPUBudget?, descriptors: [Int32]) {
+        self.spec = spec
+        self.budget = budget
+        launcher = getpid()
+        stdin = descriptors[0]
+        stdout = descriptors[1]
+        stderr = descriptors[2]
+        events = descriptors[3]
+        status = descriptors[4]
+        executable = CStrings([spec.executable])
+        arguments = CStrings(spec.arguments)
+        environment = CStrings(spec.environment)
+        workingFolder = CStrings([spec.workingFolder])
+        cgroupFiles = CStrings(spec.cgroup.procs)
+        rulePaths = CStrings(spec.landlock?.rules.map(\.path) ?? [])
+    }
+
+    /// What a step was about, in words for its error.
+    func subject(of stage: LaunchStage, item: UInt32) -> String {
+        switch stage {
+        case .cgroup where Int(item) < spec.cgroup.procs.count: spec.cgroup.procs[Int(item)]
+        case .landlock: subjectOfRule(Int(item))
+        case .user: spec.user.map { "uid \($0.uid), gid \($0.gid)" } ?? "the supervisor's own user"
+        case .workingFolder: spec.workingFolder
+        case .exec: spec.executable
+        default: stage.words
+        }
+    }
+
+    private func subjectOfRule(_ item: Int) -> String {
+        let rules = spec.landlock?.rules ?? []
+        if item < rules.count { return rules[item].path }
+        return item == rules.count ? "/proc/self" : LaunchStage.landlock.words
+    }
+}

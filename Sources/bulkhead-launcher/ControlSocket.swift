@@ -1,0 +1,113 @@
+import BulkheadLaunch
+import CLinux
+import Glibc
+
+/// What came over the control socket.
+enum Incoming: ~Copyable {
+    /// Nothing is there.
+    case nothing
+    /// The supervisor has gone.
+    case closed
+    /// A message, with the descriptors of a launch.
+    case message(SupervisorMessage, LaunchDescriptors)
+    /// Something that the protocol does not know.
+    case violation(String)
+}
+
+/// The descriptors of a launch packet.
+struct LaunchDescriptors: ~Copyable {
+    var spec: Descriptor?
+    var stdin: Descriptor?
+    /// Whether the kernel could not pass on all of them, for want of free numbers.
+    var truncated = false
+}
+
+/// The SEQPACKET socket to the supervisor: receives one packet at a time, sends without ever waiting.
+final class ControlSocket {
+    let descriptor: Int32
+    private(set) var isClosed = false
+    /// Bytes that are queued since the socket is full.
+    private(set) var queuedBytes = 0
+    private var queue: [[UInt8]] = []
+    private var first = 0
+    private let buffer = ReadBuffer(capacity: 4096)
+
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+    }
+
+    /// What to poll it for.
+    var interest: Int16 { Int16(first < queue.count ? POLLIN | POLLOUT : POLLIN) }
+
+    func send(_ message: LauncherMessage) {
+        guard !isClosed else { return }
+        let bytes = MessageCodec.encode(message)
+        if first == queue.count, transmit(bytes) { return }
+        guard !isClosed else { return }
+        queue.append(bytes)
+        queuedBytes += bytes.count
+    }
+
+    /// Sends what is queued, as far as the socket takes it.
+    func flush() {
+        while first < queue.count, transmit(queue[first]) {
+            queuedBytes -= queue[first].count
+            queue[first] = []
+            first += 1
+        }
+        if first == queue.count {
+            queue.removeAll(keepingCapacity: queue.capacity < 256)
+            first = 0
+        }
+    }
+
+    func receive() -> Incoming {
+        let (result, packet, bytes) = buffer.receive(descriptor)
+        if result == -EAGAIN { return .nothing }
+        guard result == 0, !packet.end else {
+            close()
+            return .closed
+        }
+        var descriptors = LaunchDescriptors()
+        descriptors.truncated = packet.descriptors_truncated
+        let (first, second, surplus) = Self.adopt(packet)
+        if let first { descriptors.spec = Descriptor(first) }
+        if let second { descriptors.stdin = Descriptor(second) }
+        if packet.bytes_truncated { return .violation("a packet longer than any message of a supervisor") }
+        do {
+            let message = try MessageCodec.supervisorMessage(bytes[...])
+            let allowed = if case .launch = message { LaunchLimits.launchDescriptors } else { 0 }
+            guard packet.descriptor_count <= allowed, surplus == 0 else {
+                return .violation("a message with \(packet.descriptor_count) descriptors")
+            }
+            return .message(message, descriptors)
+        } catch {
+            return .violation(error.description)
+        }
+    }
+
+    /// Forgets what is queued: nobody will read it.
+    func close() {
+        isClosed = true
+        queue = []
+        first = 0
+        queuedBytes = 0
+    }
+
+    /// The first two descriptors of a packet; the others are closed.
+    private static func adopt(_ packet: clinux_packet) -> (Int32?, Int32?, surplus: Int) {
+        let all = packet.descriptors
+        let numbers = [all.0, all.1, all.2, all.3, all.4, all.5, all.6, all.7].prefix(packet.descriptor_count)
+        for number in numbers.dropFirst(2) { _ = Glibc.close(number) }
+        return (numbers.first, numbers.dropFirst().first, max(0, numbers.count - 2))
+    }
+
+    /// Whether the packet is gone: sent, or of no use since the supervisor has gone.
+    private func transmit(_ bytes: [UInt8]) -> Bool {
+        let flags = Int32(MSG_DONTWAIT)
+        let sent = unsafe clinux_send_packet(descriptor, bytes, bytes.count, nil, 0, flags)
+        if sent >= 0 { return true }
+        if sent != -Int(EAGAIN) { close() }
+        return false
+    }
+}
