@@ -1,0 +1,112 @@
+public import BulkheadCore
+import Foundation
+import Synchronization
+
+/// Users of their own for attempts: numbers that nobody else on the host uses at the same time.
+///
+/// Numbers are taken block by block, each block under a lock file, so that two supervisors of one host never give
+/// the same number. Within the blocks the one that has rested longest comes first, since files that an attempt
+/// left in a `write` folder still carry its number.
+public final class DynamicUsers: Sendable {
+    /// Where the lock files of all supervisors lie, unless told otherwise.
+    public static let locksFolder = "/run/bulkhead-dynamic-uids"
+
+    private static let blockSize: UInt32 = 1024
+
+    private final class BlockLock: Sendable {
+        let file: OpenDescriptor
+
+        init(_ file: consuming OpenDescriptor) {
+            self.file = file
+        }
+    }
+
+    private struct State {
+        var rested: [UInt32] = []
+        var taken: Set<UInt32> = []
+        var blocks: [UInt32: BlockLock] = [:]
+    }
+
+    private let range: ClosedRange<UInt32>
+    private let locks: String
+    private let state = Mutex(State())
+
+    /// Makes a source of user numbers; nothing is locked yet.
+    /// - Parameters:
+    ///   - range: The setting `dynamic-uids`.
+    ///   - locks: The folder of lock files, the same for all supervisors of the host.
+    public init(range: ClosedRange<UInt32>, locks: String = DynamicUsers.locksFolder) {
+        self.range = range
+        self.locks = locks
+    }
+
+    /// Takes a number, which is both user and group, until it is given back.
+    /// - Returns: The number.
+    /// - Throws: ``BulkheadError`` with the code `host`: all are taken, or the lock files cannot be had.
+    public func take() throws(BulkheadError) -> UInt32 {
+        try state.withLock { state throws(BulkheadError) in
+            if state.rested.isEmpty { try lockBlock(&state) }
+            let uid = state.rested.removeFirst()
+            state.taken.insert(uid)
+            return uid
+        }
+    }
+
+    /// Gives a number back, once no process of that user lives any more.
+    public func giveBack(_ uid: UInt32) {
+        state.withLock { state in
+            guard state.taken.remove(uid) != nil else { return }
+            state.rested.append(uid)
+        }
+    }
+
+    private func lockBlock(_ state: inout State) throws(BulkheadError) {
+        try makeLocksFolder()
+        for first in stride(from: range.lowerBound, through: range.upperBound, by: Int(Self.blockSize))
+        where state.blocks[first] == nil {
+            guard let lock = try lock(first) else { continue }
+            state.blocks[first] = lock
+            let last = min(range.upperBound, first + (Self.blockSize - 1))
+            // A number that the host has given to somebody else is left alone.
+            state.rested = (first...last).filter { UserDirectory.user(numbered: $0) == nil }
+            if !state.rested.isEmpty { return }
+        }
+        throw BulkheadError(
+            .host,
+            "all dynamic users from \(range.lowerBound) to \(range.upperBound) are taken",
+            advice: "widen the setting dynamic-uids, or lower the pools' concurrency"
+        )
+    }
+
+    private func makeLocksFolder() throws(BulkheadError) {
+        guard unsafe mkdir(locks, 0o700) == 0 || errno == EEXIST else {
+            throw failed(SystemFailure(errno))
+        }
+        try PathRules.checkFolder(locks, code: .host)
+    }
+
+    /// Locks a block; nil where another supervisor has it.
+    private func lock(_ first: UInt32) throws(BulkheadError) -> BlockLock? {
+        do throws(SystemFailure) {
+            let file = try OpenDescriptor.open(
+                "\(locks)/\(first)",
+                O_RDWR | O_CREAT | O_NOFOLLOW,
+                mode: 0o600
+            )
+            if flock(file.number, LOCK_EX | LOCK_NB) == 0 { return BlockLock(file) }
+            guard errno == EWOULDBLOCK else { throw SystemFailure(errno) }
+            return nil
+        } catch {
+            throw failed(error)
+        }
+    }
+
+    private func failed(_ failure: SystemFailure) -> BulkheadError {
+        BulkheadError(
+            .host,
+            "dynamic users cannot be locked in \(locks)",
+            cause: failure.description,
+            advice: "make \(locks) writable for the supervisor, or name a user in the policy"
+        )
+    }
+}

@@ -1,0 +1,162 @@
+public import BulkheadCore
+import Foundation
+import Synchronization
+
+/// Checks handlers and keeps the verified copies that run.
+///
+/// A script cannot be run by a close-on-exec descriptor, and a path can be swapped between check and exec. So a
+/// handler is opened once, and the bytes of that open file, hashed while they are copied, are what runs.
+public final class HandlerStore: Sendable {
+    /// The fixed search path of handlers, on which `#!/usr/bin/env NAME` is resolved too.
+    public static let searchPath = [
+        "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
+    ]
+
+    private struct Checked {
+        var status: FileStatus
+        var digest: String
+    }
+
+    /// Nanoseconds for which a changed file is hashed anew each time: file systems tell changes apart only by
+    /// the kernel's tick, so a second change may look like the first.
+    private static let settleNanoseconds: Int64 = 2_000_000_000
+    private static let headBytes = 64 << 10
+
+    private let copies: HandlerCopies
+    private let interpreters: Interpreters
+    private let known = Mutex<[String: Checked]>([:])
+
+    /// Makes the folder of copies where it is missing.
+    /// - Parameters:
+    ///   - copiesFolder: Absolute path of the folder, which handlers can read and not write; see
+    ///     ``ScratchFolders/handlersFolder``.
+    ///   - searchPath: Folders in which `env` finds interpreters.
+    /// - Throws: ``BulkheadError``: the folder cannot be made, or breaks the rule of owner and mode.
+    public init(
+        copiesFolder: String,
+        searchPath: [String] = HandlerStore.searchPath
+    ) throws(BulkheadError) {
+        copies = try HandlerCopies(folder: copiesFolder)
+        interpreters = Interpreters(searchPath: searchPath)
+    }
+
+    /// Checks a handler and makes sure that a copy of it lies ready.
+    ///
+    /// A link is followed where it and what it names obey the rule. An unchanged file is not read again.
+    /// - Parameter path: The handler's path.
+    /// - Returns: The checked handler.
+    /// - Throws: ``BulkheadError``: `notFound`, or `typeRefused` with what is wrong and how to mend it; `host`
+    ///   where the copy cannot be made.
+    public func take(path: String) throws(BulkheadError) -> HandlerFile {
+        let file = try PathRules.openFile(path)
+        let status = try Self.status(of: file, path)
+        try Self.check(status, path)
+        let head = try Self.head(of: file, path)
+        let execution = try interpreters.execution(of: head, size: status.size, path: path)
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let digest: String
+        if let known = knownDigest(path, name, status) {
+            digest = known
+        } else {
+            digest = try copy(file, status, name, path)
+        }
+        return HandlerFile(
+            name: name,
+            sourcePath: path,
+            digest: digest,
+            size: status.size,
+            copyPath: copies.path(digest: digest, name: name),
+            kind: execution.kind,
+            interpreter: execution.interpreter,
+            needsSecondExec: execution.needsSecondExec
+        )
+    }
+
+    /// Whether a handler's copy is still there and as it was left; cheap enough for each launch.
+    public func isReady(_ handler: HandlerFile) -> Bool {
+        copies.holds(digest: handler.digest, name: handler.name, size: handler.size)
+    }
+
+    /// Removes the copies that nothing uses any more.
+    /// - Parameter digests: The copies that stay: those of the catalog and of running attempts.
+    /// - Returns: What could not be removed, as sentences.
+    public func prune(keeping digests: Set<String>) -> [String] {
+        copies.prune(keeping: digests)
+    }
+
+    private static func status(
+        of file: borrowing OpenDescriptor,
+        _ path: String
+    ) throws(BulkheadError) -> FileStatus {
+        do throws(SystemFailure) {
+            return try FileStatus.of(file.number)
+        } catch {
+            throw PathWalk.unreachable(path, error, .typeRefused)
+        }
+    }
+
+    private static func check(_ status: FileStatus, _ path: String) throws(BulkheadError) {
+        guard status.mode & 0o111 != 0 else {
+            throw BulkheadError(
+                .typeRefused,
+                "\(path) is not executable (mode \(status.modeText))",
+                advice:
+                    "run chmod +x \(ShellWord.quote(path)), or move it out of the folder if it is no handler"
+            )
+        }
+        guard status.size > 0 else {
+            throw BulkheadError(.typeRefused, "\(path) is empty", advice: "put the handler's program there")
+        }
+        guard status.size <= UInt64(Limits.handlerBytes) else {
+            let limit = Quantities.text(bytes: Int64(Limits.handlerBytes))
+            throw BulkheadError(
+                .typeRefused,
+                "\(path) has \(status.size) bytes, more than the \(limit) that a handler may have",
+                advice: "keep its data in files of their own and let its policy read them"
+            )
+        }
+    }
+
+    private static func head(
+        of file: borrowing OpenDescriptor,
+        _ path: String
+    ) throws(BulkheadError) -> [UInt8] {
+        do throws(SystemFailure) {
+            var head: [UInt8] = []
+            while head.count < headBytes {
+                let piece = try file.read(atMost: headBytes - head.count)
+                guard !piece.isEmpty else { break }
+                head += piece
+            }
+            return head
+        } catch {
+            throw PathWalk.unreachable(path, error, .typeRefused)
+        }
+    }
+
+    private func knownDigest(_ path: String, _ name: String, _ status: FileStatus) -> String? {
+        guard let checked = known.withLock({ $0[path] }), checked.status == status,
+            copies.holds(digest: checked.digest, name: name, size: status.size)
+        else { return nil }
+        return checked.digest
+    }
+
+    private func copy(
+        _ file: borrowing OpenDescriptor,
+        _ status: FileStatus,
+        _ name: String,
+        _ path: String
+    ) throws(BulkheadError) -> String {
+        let digest = try copies.add(file, size: status.size, name: name, source: path)
+        guard try Self.status(of: file, path) == status else {
+            throw BulkheadError(
+                .typeRefused,
+                "\(path) was changed while it was read",
+                advice: "wait until its writer is done"
+            )
+        }
+        let settled = Int64(Date().timeIntervalSince1970 * 1e9) - status.changed > Self.settleNanoseconds
+        known.withLock { $0[path] = settled ? Checked(status: status, digest: digest) : nil }
+        return digest
+    }
+}
