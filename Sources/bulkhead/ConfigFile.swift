@@ -38,6 +38,8 @@ struct ConfigFile {
             source = SettingSource(named: path, try Self.entries(bytes, path: path, base: base))
         } catch let error as PolicyDiagnostics {
             throw BulkheadError(.invalidSetting, error.description)
+        } catch let error as BulkheadError {
+            throw error
         } catch {
             throw BulkheadError(.invalidSetting, "\(path): \(error)")
         }

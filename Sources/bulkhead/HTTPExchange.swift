@@ -31,6 +31,8 @@ enum HTTPExchange {
     ///   - body: The request's body.
     ///   - path: The socket.
     ///   - time: The longest that the answer may take.
+    /// - Returns: The answer, whatever its status.
+    /// - Throws: `IOError` where there is no connection, ``HTTPFailure`` where there is no answer.
     static func run(
         _ head: HTTPRequestHead,
         body: [UInt8],

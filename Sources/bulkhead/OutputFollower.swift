@@ -27,6 +27,7 @@ struct OutputFollower {
     ///   - attempt: Its number; nil is the latest.
     ///   - write: Takes each piece.
     /// - Returns: Whether the attempt is over and all of it was read.
+    /// - Throws: ``Failure`` where the supervisor cannot be asked.
     mutating func readAttempt(_ attempt: Int?, _ write: (OutputPiece) -> Void) async throws -> Bool {
         var attempt = attempt
         while true {

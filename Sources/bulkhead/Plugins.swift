@@ -35,7 +35,9 @@ struct Plugins: AsyncParsableCommand {
                 Table.Cell(plugin["type"]?.string ?? "-"),
                 isUsable ? Table.Cell("ready", style: .green) : Table.Cell("refused", style: .red),
                 Table.Cell(plugin.text("pool")),
-                Table.Cell(plugin["policy"]?.string.map(Self.fileName) ?? "built-in"),
+                Table.Cell(
+                    plugin["policy"]?.string.map(Self.fileName) ?? (plugin["type"] == nil ? "" : "built-in")
+                ),
                 Table.Cell(String(plugin.text("digest").prefix(12))),
                 Table.Cell(plugin.text("description").oneLine),
             ])

@@ -59,6 +59,7 @@ struct SettingFlags: ParsableArguments {
 
     /// What was written, by setting.
     /// - Parameter socket: The flag `--socket`, another way to write `--listen`.
+    /// - Returns: The texts of each setting that has any.
     func written(socket: String?) -> [SettingKey: [String]] {
         let single: [SettingKey: String?] = [
             .plugins: plugins, .policies: policies, .state: state, .scratch: scratch, .spoolCap: spoolCap,

@@ -43,7 +43,7 @@ struct SettingSource {
         let known = Set(SettingKey.allCases.map(\.variable) + [SettingKey.configVariable])
         for (name, value) in ours.sorted(by: { $0.key < $1.key }) where !known.contains(name) {
             let entry = Entry(name: name, texts: [value], place: "environment")
-            throw unknown(entry, nearest: NearestWord.of(name, among: known))
+            throw unknown(entry, nearest: nearest(name, among: known))
         }
         let entries = SettingKey.allCases.compactMap { key in
             ours[key.variable].map { (key, Entry(name: key.variable, texts: [$0], place: "environment")) }
@@ -69,6 +69,16 @@ struct SettingSource {
         "BULKHEAD_TASK_ID", "BULKHEAD_TASK_TYPE", "BULKHEAD_RUN", "BULKHEAD_ATTEMPT", "BULKHEAD_SCRATCH",
         "BULKHEAD_EVENTS_FD", "BULKHEAD_PLUGIN_DIR", "BULKHEAD_DEADLINE",
     ]
+
+    /// The right name, by what comes behind the beginning that all of them share.
+    private static func nearest(_ name: String, among known: Set<String>) -> String? {
+        let start = SettingKey.variablePrefix
+        return NearestWord.of(
+            String(name.dropFirst(start.count)),
+            among: known.map { String($0.dropFirst(start.count)) }
+        )
+        .map { start + $0 }
+    }
 
     /// The error for a name that nobody knows.
     static func unknown(_ entry: Entry, nearest: String?) -> BulkheadError {

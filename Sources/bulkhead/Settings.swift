@@ -90,6 +90,7 @@ struct SettingSources {
     ///   - config: The flag `--config`.
     ///   - isClient: Whether they are read only to find the supervisor.
     ///   - environment: The process's environment.
+    /// - Throws: ``BulkheadError`` for a name that nobody knows, or a config file that cannot be taken.
     init(
         flags: [SettingKey: [String]] = [:],
         config: String? = nil,

@@ -72,13 +72,16 @@ struct TaskSheet {
     private func addError(to fields: inout Fields) {
         guard let error = task["error"] else { return }
         var facts: [String] = []
-        if let code = error["exitCode"]?.integer { facts.append("exit code \(code)") }
-        if let signal = error["signal"]?.string { facts.append(signal) }
+        let message = error.text("message")
+        if let code = error["exitCode"]?.integer, !message.contains("\(code)") {
+            facts.append("exit code \(code)")
+        }
+        if let signal = error["signal"]?.string, !message.contains(signal) { facts.append(signal) }
         if let retryable = error["retryable"]?.bool {
             facts.append(retryable ? "retryable" : "not retryable")
         }
         let end = facts.isEmpty ? "" : " (\(facts.joined(separator: ", ")))"
-        fields.add("error", "\(error.text("reason")): \(error.text("message").oneLine)\(end)")
+        fields.add("error", "\(error.text("reason")): \(message.oneLine)\(end)")
         fields.add("hint", error["hint"]?.string?.oneLine)
     }
 
@@ -98,6 +101,7 @@ struct TaskSheet {
                     + (dropped > 0 ? ", no longer kept \(Moments.size(dropped))" : "")
             )
         }
+        fields.add("held by", task.list("attempts").last.map(enforcement))
         guard let usage = task["usage"] else { return }
         fields.add(
             "usage",
@@ -124,7 +128,7 @@ struct TaskSheet {
             Table.Column(title: "TOOK", isRight: true),
             Table.Column(title: "OUTCOME"),
             Table.Column(title: "HANDLER", rank: 1),
-            Table.Column(title: "HELD BY", least: 12),
+            Table.Column(title: "ERROR", least: 12),
         ])
         for attempt in attempts { table.add(row(attempt)) }
         console.line("")
@@ -143,7 +147,7 @@ struct TaskSheet {
             Table.Cell(start.map { Moments.brief((end ?? now) - $0) } ?? ""),
             Table.Cell(outcome + reason, style: Style(status: outcome)),
             Table.Cell(String(attempt.text("handler").prefix(12))),
-            Table.Cell(enforcement(attempt)),
+            Table.Cell(attempt["error"]?["message"]?.string?.oneLine ?? ""),
         ]
     }
 

@@ -10,6 +10,8 @@ struct SocketChoice: Sendable {
     /// Finds the socket: the flag; else the settings `listen` and `state`, as the supervisor reads them; else a
     /// user's default, and a service's where a user's is not there.
     /// - Parameter named: The flag `--socket`.
+    /// - Returns: The socket, whether anybody answers there or not.
+    /// - Throws: ``BulkheadError`` where the settings that would tell are wrong.
     static func find(named: String?) throws(BulkheadError) -> SocketChoice {
         if let named { return SocketChoice(path: try PathSetting(setting: named).absolute) }
         let sources = try SettingSources(isClient: true)

@@ -19,6 +19,7 @@ struct Submit: AsyncParsableCommand {
     var id: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp(
             "JSON, @FILE for a file's JSON, or - for standard input.",
             valueName: "json|@file|-"
@@ -26,10 +27,16 @@ struct Submit: AsyncParsableCommand {
     )
     var params: String?
 
-    @Option(help: ArgumentHelp("JSON that comes back with the task; as --params.", valueName: "json|@file|-"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("JSON that comes back with the task; as --params.", valueName: "json|@file|-")
+    )
     var metadata: String?
 
-    @Option(help: ArgumentHelp("Higher goes first; the policy's, where there is none.", valueName: "number"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Higher goes first; the policy's, where there is none.", valueName: "number")
+    )
     var priority: Int?
 
     @Option(help: ArgumentHelp("On whose behalf.", valueName: "name"))
@@ -106,6 +113,8 @@ enum JSONArgument {
     ///   - argument: JSON, `@FILE` or `-`.
     ///   - name: The flag, for messages.
     ///   - limit: Bytes that it may have.
+    /// - Returns: The value.
+    /// - Throws: ``Failure`` where it cannot be read, is too large or is not JSON.
     static func read(_ argument: String, of name: String, limit: Int) throws -> JSONValue {
         let (bytes, place) = try bytes(argument, of: name, limit: limit)
         guard bytes.count <= limit else {

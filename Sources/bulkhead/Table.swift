@@ -66,15 +66,21 @@ struct Table {
         }
     }
 
+    /// One row; nothing stands behind its last text.
     private func line(_ row: [Cell], kept: [Int], widths: [Int], console: Console) -> String {
         var line = ""
+        var gap = 0
         for index in kept {
             let text = row[index].text.cut(toWidth: widths[index])
-            let space = String(repeating: " ", count: max(widths[index] - text.displayWidth, 0))
-            let styled = row[index].style.map { console.styled(text, $0) } ?? text
-            let isLast = index == kept.last
-            line += columns[index].isRight ? space + styled : styled + (isLast ? "" : space)
-            line += isLast ? "" : "  "
+            let space = max(widths[index] - text.displayWidth, 0)
+            let (before, behind) = columns[index].isRight ? (space, 0) : (0, space)
+            if !text.isEmpty {
+                let styled = row[index].style.map { console.styled(text, $0) } ?? text
+                line += String(repeating: " ", count: gap + before) + styled
+                gap = behind + 2
+            } else {
+                gap += space + 2
+            }
         }
         return line
     }
