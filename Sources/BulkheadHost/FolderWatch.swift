@@ -12,7 +12,7 @@ public final class FolderWatch: Sendable {
     /// How long nothing may have changed before it is looked at.
     public static let quiet: Duration = .milliseconds(200)
 
-    /// One hint for any number of changes; for one reader. It ends with ``stop()``.
+    /// One hint for any number of changes, for one reader, until ``stop()``.
     public let changes: AsyncStream<Void>
 
     private let stopper: Mutex<OpenDescriptor?>

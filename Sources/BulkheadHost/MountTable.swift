@@ -70,28 +70,3 @@ struct MountTable: Equatable {
         return String(decoding: bytes, as: UTF8.self)
     }
 }
-
-/// Small files of /proc and /sys.
-enum ProcFile {
-    /// The most that is read of one.
-    private static let limit = 8 << 20
-
-    /// The whole text; nil where it cannot be read.
-    static func text(_ path: String) -> String? {
-        guard let file = try? OpenDescriptor.open(path, O_RDONLY),
-            let bytes = try? file.readAll(limit: limit)
-        else { return nil }
-        return String(decoding: bytes, as: UTF8.self)
-    }
-
-    /// The words of a one-line file; empty where it cannot be read.
-    static func words(_ path: String) -> [String] {
-        (text(path) ?? "").split { $0 == " " || $0 == "\n" }.map(String.init)
-    }
-
-    /// Writes a value in one call, as the kernel wants it, into a file that exists.
-    static func write(_ value: String, to path: String) throws(SystemFailure) {
-        let file = try OpenDescriptor.open(path, O_WRONLY | O_NOFOLLOW)
-        try file.writeAll(Array(value.utf8))
-    }
-}

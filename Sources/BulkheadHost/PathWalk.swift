@@ -156,15 +156,10 @@ struct PathWalk: ~Copyable {
     }
 
     private static func target(of name: String, in folder: Int32) throws(SystemFailure) -> String {
-        var failure: Int32 = 0
-        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Int(PATH_MAX)) { buffer, filled in
-            let got = unsafe buffer.withMemoryRebound(to: CChar.self) { text in
-                unsafe readlinkat(folder, name, text.baseAddress!, text.count)
-            }
-            failure = got < 0 ? errno : 0
-            filled = max(0, got)
-        }
-        guard failure == 0 else { throw SystemFailure(failure) }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlinkat(folder, name, &buffer, buffer.count)
+        guard count >= 0 else { throw SystemFailure(errno) }
+        let bytes = buffer.prefix(count).map(UInt8.init(bitPattern:))
         guard !bytes.isEmpty else { throw SystemFailure(ENOENT) }
         return String(decoding: bytes, as: UTF8.self)
     }
