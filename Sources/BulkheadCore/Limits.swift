@@ -80,7 +80,7 @@ public enum Limits {
     public static let idleSeconds = 30
     /// Seconds in which a client sends a request's body.
     public static let requestSeconds = 60
-    /// Seconds in which a client takes the rest of an answer, once it is complete.
+    /// Seconds in which a client takes what has been written to it.
     public static let answerSeconds = 60
     /// Seconds for what a connection still has to send or take once it is to be closed.
     public static let lingerSeconds = 5

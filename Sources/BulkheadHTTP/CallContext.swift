@@ -27,14 +27,15 @@ struct CallContext: RequestContext {
 }
 
 extension Request {
-    /// The whole body, which is refused before it is taken where it says itself that it is too large.
-    /// - Parameter limit: Bytes that it may have.
+    /// The whole body, of at most so many bytes; one that announces more is refused before it is taken.
     mutating func bytes(upTo limit: Int) async throws -> [UInt8] {
         let announced = headers[.contentLength].flatMap(Int.init)
         if let announced, announced > limit { throw Self.tooLarge(limit) }
         let buffer: ByteBuffer
         do { buffer = try await collectBody(upTo: limit) } catch is NIOTooManyBytesError {
             throw Self.tooLarge(limit)
+        } catch {
+            throw BulkheadError(.malformed, "the body cannot be read to its end", cause: "\(error)")
         }
         guard announced == nil || announced == buffer.readableBytes else {
             throw BulkheadError(.malformed, "the body ended before its Content-Length")
@@ -50,8 +51,8 @@ extension Request {
     }
 
     /// Runs what may take long, until it ends, the client goes away or the supervisor stops.
-    /// - Parameter operation: What may take long; it is cancelled then.
-    /// - Returns: What it returned; nil where it was cancelled. The connection is used up.
+    ///
+    /// In the last two cases it is cancelled, and the answer is nil. The connection is used up by it.
     func waiting<Value: Sendable>(
         _ operation: @Sendable @escaping () async throws -> Value?
     ) async throws -> Value? {

@@ -18,9 +18,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private let isRefused: @Sendable (PeerCredentials) -> Bool
     private var refuses = false
     private var isReading = false
+    /// Requests whose head has come, and answers that were written to their end.
+    private var counts = (requests: 0, answers: 0)
     private var closesAfterAnswer = false
     private var requestDeadline: Scheduled<Void>?
     private var answerDeadline: Scheduled<Void>?
+    private var stallDeadline: Scheduled<Void>?
 
     /// - Parameter isRefused: Whether nothing of this peer is to be answered; asked once.
     init(isRefused: @escaping @Sendable (PeerCredentials) -> Bool) {
@@ -43,6 +46,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         requestDeadline?.cancel()
         answerDeadline?.cancel()
+        stallDeadline?.cancel()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -54,6 +58,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch part {
         case .head(let request):
             isReading = true
+            counts.requests += 1
             requestDeadline = close(context, after: Limits.requestSeconds)
             invite(request, context)
         case .body: break
@@ -72,6 +77,13 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .body: context.write(data, promise: promise)
         case .end: writeEnd(context, data, promise)
         }
+    }
+
+    /// A client that takes nothing for long while there is more to come is as good as gone.
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        stallDeadline?.cancel()
+        stallDeadline = context.channel.isWritable ? nil : close(context, after: Limits.answerSeconds)
+        context.fireChannelWritabilityChanged()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -98,7 +110,11 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let deadline = close(context, after: Limits.answerSeconds)
         answerDeadline = deadline
         promise.futureResult.whenComplete { _ in deadline.cancel() }
-        if isReading || closesAfterAnswer { requestDeadline = close(context, after: Limits.lingerSeconds) }
+        counts.answers += 1
+        if closesAfterAnswer || isReading && counts.answers == counts.requests {
+            requestDeadline?.cancel()
+            requestDeadline = close(context, after: Limits.lingerSeconds)
+        }
         context.write(data, promise: promise)
     }
 
@@ -121,6 +137,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
 
+    /// Closes the connection later, unless what is returned is cancelled before.
     private func close(_ context: ChannelHandlerContext, after seconds: Int) -> Scheduled<Void> {
         let channel = context.channel
         return context.eventLoop.scheduleTask(in: .seconds(Int64(seconds))) { channel.close(promise: nil) }

@@ -67,11 +67,18 @@ public struct Listener: Service {
             },
             logger: logger
         )
-        do { try await application.run() } catch let error as IOError {
-            throw BulkheadError(.host, "cannot listen on unix:\(socket.path)", cause: error.description)
+        defer { socket.remove(identity: opening.identity) }
+        do { try await application.run() } catch {
+            if let refused = opening.error { throw refused }
+            guard let error = error as? IOError else { throw error }
+            throw BulkheadError(
+                .host,
+                "cannot listen on unix:\(socket.path)",
+                cause: error.description,
+                advice: "see to the folder's owner and mode, or give another path with --listen unix:PATH"
+            )
         }
-        socket.remove(identity: opening.identity)
-        if let error = opening.error { throw error }
+        if let refused = opening.error { throw refused }
     }
 
     private var router: Router<CallContext> {

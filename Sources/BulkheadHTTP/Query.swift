@@ -80,7 +80,7 @@ struct Query {
     private func wrong(_ name: String, _ text: String, _ right: String) -> BulkheadError {
         BulkheadError(
             .malformed,
-            "\"\(name)\" is \"\(text.cut(toBytes: 64))\"",
+            "the query parameter \"\(name)\" cannot be \"\(text.cut(toBytes: 64))\"",
             advice: "it takes \(right)"
         )
     }

@@ -3,6 +3,7 @@ import BulkheadCore
 import BulkheadEngine
 import HTTPTypes
 import Hummingbird
+import ServiceLifecycle
 
 /// Submitting, showing, waiting for, cancelling and removing tasks.
 struct TaskRoutes: Sendable {
@@ -93,7 +94,7 @@ struct TaskRoutes: Sendable {
             try await supervisor.wait(for: reference, atMost: atMost)
         }
         if let report { return Response(TaskJSON.value(report), headers: .closing) }
-        guard supervisor.phase != .stopping else {
+        guard !Task.isShuttingDownGracefully else {
             return Response(Problem(ProblemMiddleware.stopping), headers: .closing)
         }
         return Response(status: .noContent, headers: .closing)
