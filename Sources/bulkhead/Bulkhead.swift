@@ -32,6 +32,7 @@ struct Bulkhead: AsyncParsableCommand {
     )
 
     static func main() async {
+        StandardDescriptors.fill()
         do {
             var command = try parseAsRoot()
             if var verb = command as? any AsyncParsableCommand {

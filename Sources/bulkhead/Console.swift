@@ -1,12 +1,26 @@
 import BulkheadCore
 import BulkheadHost
 import Foundation
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
 #elseif canImport(Musl)
 import Musl
 #endif
+
+/// The three standard descriptors.
+enum StandardDescriptors {
+    /// Opens those that the caller closed, so that no socket or database of ours ever gets their numbers and
+    /// a message written to it.
+    static func fill() {
+        while let null = FileHandle(forUpdatingAtPath: "/dev/null"), null.fileDescriptor <= 2 {
+            kept.withLock { $0.append(null) }
+        }
+    }
+
+    private static let kept = Mutex<[FileHandle]>([])
+}
 
 /// Standard output or standard error: data goes to the one, words to the other.
 struct Console: Sendable {
@@ -74,7 +88,7 @@ struct Console: Sendable {
         if isBrokenPipe || descriptor == 2 {
             exit(128 + SIGPIPE)
         }
-        Console.words.line("bulkhead: standard output cannot be written: \(cause.localizedDescription)")
+        Console.words.line("bulkhead: standard output cannot be written: \(Cause.words(of: error))")
         ExitStatus.ownFault.end()
     }
 }

@@ -61,7 +61,7 @@ enum PolicyFolder {
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: folder)
         } catch {
-            let cause = (error as NSError).localizedDescription
+            let cause = Cause.words(of: error)
             throw Failure(.wrongUsage, "the policies folder \(folder) cannot be read: \(cause)")
         }
         let policies = names.filter { !$0.hasPrefix(".") && ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) }
@@ -109,7 +109,7 @@ enum PolicyFolder {
             return Array(try file.read(upToCount: Limits.policyFileBytes + 1) ?? Data())
         } catch {
             let isMissing = !FileManager.default.fileExists(atPath: path)
-            let cause = (error as NSError).localizedDescription
+            let cause = Cause.words(of: error)
             throw Failure(isMissing ? .notFound : .wrongUsage, "\(path) cannot be read: \(cause)")
         }
     }

@@ -27,7 +27,7 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var settings: SettingFlags
 
     @Option(help: ArgumentHelp("What standard error tells: \(LogLevel.words).", valueName: "level"))
-    var logLevel = LogLevel(level: .info)
+    var logLevel = LogLevel(level: .notice)
 
     @Option(help: ArgumentHelp("The same as --listen unix:PATH.", valueName: "path"))
     var socket: String?

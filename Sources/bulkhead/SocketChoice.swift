@@ -45,14 +45,25 @@ struct SocketChoice: Sendable {
             + "start one with \"bulkhead serve\", or name the socket of a running one with --socket PATH"
     }
 
+    /// The owner of the socket, or of the nearest folder above it that we may look at.
+    private var ownerOfWhatIsClosed: String? {
+        var parts = path.split(separator: "/")
+        while !parts.isEmpty {
+            let attributes = try? FileManager.default.attributesOfItem(
+                atPath: "/" + parts.joined(separator: "/")
+            )
+            if let owner = attributes?[.ownerAccountName] as? String { return owner }
+            parts.removeLast()
+        }
+        return nil
+    }
+
     /// What standard error says where somebody may answer, but not to us.
     var wordsForNoRight: String {
-        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
-        let owner = attributes?[.ownerAccountName] as? String
-        let group = attributes?[.groupOwnerAccountName] as? String
-        let whose = owner.map { "; it belongs to \($0)" + (group.map { ":\($0)" } ?? "") } ?? ""
+        let owner = ownerOfWhatIsClosed
+        let whose = owner.map { ", which belongs to \($0)" } ?? ""
         return "no right to the supervisor's socket \(path)\(whose)\n"
             + "run this as the supervisor's user (sudo -u \(owner ?? "USER") bulkhead …), "
-            + "or have the supervisor's setting socket-group name a group of yours"
+            + "or have the supervisor listen where you may go, with a group of yours as its socket-group"
     }
 }

@@ -145,7 +145,7 @@ enum JSONArgument {
             let bytes = try file.read(upToCount: limit + 1) ?? Data()
             return (Array(bytes), path ?? "standard input")
         } catch {
-            let cause = (error as NSError).localizedDescription
+            let cause = Cause.words(of: error)
             throw Failure(.wrongUsage, "\(name): \(path ?? "standard input") cannot be read: \(cause)")
         }
     }

@@ -47,18 +47,20 @@ struct SyscallAnswer {
     /// The part of the policy that decides, by the precedence of ``SystemCallRules``.
     private static func reason(_ name: String, _ policy: SandboxPolicy) -> String {
         if let entry = entry(of: policy.deny, naming: name) { return "sandbox.syscalls.deny has \(entry)" }
+        let preset = policy.preset.rules
+        let allowing = entry(of: policy.allow, naming: name)
+        let isGiven =
+            allowing != nil || preset.givesEverything || preset.names.contains(name)
+            || preset.conditions[name] != nil
+        guard isGiven || name == "clone3" else {
+            return "preset \(policy.preset.rawValue) does not give it, and nothing else names it"
+        }
         let opensSockets = name == "socket" || name == "socketpair" || name.hasPrefix("io_uring_")
         if policy.network == .none, opensSockets { return "network: none leaves local sockets alone" }
-        if let entry = entry(of: policy.allow, naming: name) { return "sandbox.syscalls.allow has \(entry)" }
-        let preset = policy.preset.rules
+        if let allowing { return "sandbox.syscalls.allow has \(allowing)" }
         if name == "clone3" { return "its flags lie in memory, where no filter sees them" }
-        if preset.conditions[name] != nil {
-            return "preset \(policy.preset.rawValue) gives it for some arguments"
-        }
-        if preset.names.contains(name) { return "preset \(policy.preset.rawValue) gives it" }
-        return preset.givesEverything
-            ? "preset \(policy.preset.rawValue) gives everything"
-            : "preset \(policy.preset.rawValue) does not give it, and nothing else names it"
+        let extent = preset.conditions[name] != nil ? "it for some arguments" : "it"
+        return "preset \(policy.preset.rawValue) gives \(preset.givesEverything ? "everything" : extent)"
     }
 
     /// The entry by which a list names a call, where the whole list, with what it takes out again, does.
