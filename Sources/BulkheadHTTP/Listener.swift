@@ -1,5 +1,6 @@
 public import BulkheadCore
 public import BulkheadEngine
+import Glibc
 import Hummingbird
 import HummingbirdCore
 public import Logging
@@ -10,6 +11,7 @@ import Synchronization
 /// Serves the API at one address.
 public struct Listener: Service {
     private let socket: SocketFile
+    private let connections: Int
     private let supervisor: Supervisor
     private let logger: Logger
 
@@ -30,6 +32,7 @@ public struct Listener: Service {
         guard !listen.isEmpty else {
             throw BulkheadError(.invalidSetting, "there is no address to listen on", advice: "give --listen")
         }
+        let connections = connections(for: listen.count)
         var services: [Listener] = []
         for (index, address) in listen.enumerated() {
             guard !listen[..<index].contains(address) else {
@@ -44,7 +47,9 @@ public struct Listener: Service {
             }
             let socket = SocketFile(path: path, group: socketGroup)
             try socket.check()
-            services.append(Listener(socket: socket, supervisor: supervisor, logger: logger))
+            services.append(
+                Listener(socket: socket, connections: connections, supervisor: supervisor, logger: logger)
+            )
         }
         return services
     }
@@ -59,7 +64,7 @@ public struct Listener: Service {
             configuration: ApplicationConfiguration(
                 address: .unixDomainSocket(path: socket.path),
                 backlog: Limits.connections,
-                availableConnectionsDelegate: MaximumAvailableConnections(Limits.connections, logger: logger)
+                availableConnectionsDelegate: MaximumAvailableConnections(connections, logger: logger)
             ),
             onServerRunning: { channel in
                 opening.finish(socket)
@@ -79,6 +84,16 @@ public struct Listener: Service {
             )
         }
         if let refused = opening.error { throw refused }
+    }
+
+    /// Connections that each of some listeners may have.
+    ///
+    /// At most half of the descriptors go to clients: what is left is for handlers, and NIO's accept loop spins
+    /// once there is none left.
+    private static func connections(for listeners: Int) -> Int {
+        let descriptors = sysconf(Int32(_SC_OPEN_MAX))
+        let all = descriptors > 0 ? min(Limits.connections, descriptors / 2) : Limits.connections
+        return max(1, all / listeners)
     }
 
     private var router: Router<CallContext> {
