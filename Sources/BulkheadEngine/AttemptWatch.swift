@@ -1,0 +1,246 @@
+import BulkheadCore
+import BulkheadHost
+import BulkheadLaunch
+import BulkheadPolicy
+import BulkheadStore
+
+/// Follows what a launcher says of one attempt, and says what became of it.
+struct AttemptWatch: Sendable {
+    /// What became of the attempt.
+    enum Last: Sendable {
+        /// It is over; this is to be written.
+        case finished(AttemptFinish)
+        /// It did not start, for want of something that comes back.
+        case putBack(String)
+        /// Its launcher is gone.
+        case lost(process: ProcessMark?, reason: String)
+    }
+
+    let task: TaskRecord
+    let entry: CatalogEntry
+    let launcher: Launcher
+    let live: LiveAttempt
+    let runner: AttemptRunner
+    let warnings: [String]
+
+    /// Follows the events to the last one.
+    /// - Throws: What the store said where it could not take the output or the handler's process.
+    func follow(_ events: AsyncStream<LauncherEvent>) async throws -> Last {
+        let output = OutputIntake(
+            task: task,
+            policy: entry.policy.output,
+            store: runner.store,
+            launcher: launcher,
+            live: live,
+            feed: runner.feed
+        )
+        let progress = ProgressIntake(
+            id: task.id,
+            attempt: task.attempt,
+            store: runner.store,
+            feed: runner.feed
+        )
+        var said = HandlerEvents(resultLimit: runner.resultLimit)
+        var denied = DeniedCalls()
+        var process: ProcessMark?
+        var lastWords = "its control socket ended"
+        for await event in events {
+            guard case .message(let message) = event else {
+                if case .lost(let reason) = event { lastWords = reason }
+                break
+            }
+            switch message {
+            case .ready: continue
+            case .started(_, let pid, let startTime):
+                let mark = ProcessMark(pid: pid, startTime: startTime, bootID: launcher.mark.bootID)
+                process = mark
+                _ = try await runner.store.recordProcess(task.id, attempt: task.attempt, process: mark)
+            case .output(_, let stream, let offset, let bytes):
+                await output.take(bytes, from: stream, at: offset)
+            case .event(_, let line, _, let length):
+                if said.take(line, length: Int(length)) == .progress, let report = said.progress {
+                    await progress.take(report)
+                }
+            case .denied(_, let number, let count):
+                denied.record(number: number, count: count)
+            case .finished(_, let outcome):
+                await progress.stop()
+                try await output.flush()
+                return .finished(finish(outcome, said: said, denied: denied))
+            case .refused(_, let stage, let errno, let detail):
+                return refused(LaunchRefusal(stage: stage, errno: errno, detail: detail))
+            }
+        }
+        await progress.stop()
+        try await output.flush()
+        return .lost(process: process, reason: lastWords)
+    }
+
+    private func refused(_ refusal: LaunchRefusal) -> Last {
+        if refusal.isPassing { return .putBack(refusal.message) }
+        let ending = AttemptEnding.launchFailed(
+            message: refusal.message,
+            hint: refusal.hint(for: entry),
+            handlerToBlame: refusal.handlerIsToBlame
+        )
+        return .finished(
+            makeFinish(
+                OutcomeRule.decide(ending, handlerError: nil, retriesLeft: 0),
+                said: HandlerEvents(resultLimit: runner.resultLimit),
+                denied: DeniedCalls(),
+                outcome: nil
+            )
+        )
+    }
+
+    private func finish(_ outcome: LaunchOutcome, said: HandlerEvents, denied: DeniedCalls) -> AttemptFinish {
+        if outcome.stop == .supervisorStop { return stoppedFinish(outcome, said, denied) }
+        let decision = OutcomeRule.decide(
+            ending(of: outcome),
+            handlerError: said.error,
+            retriesLeft: entry.policy.retry.limit - task.retries,
+            deniedHint: denied.hint(policyFile: entry.policyFile)
+        )
+        return makeFinish(decision, said: said, denied: denied, outcome: outcome)
+    }
+
+    /// What the launcher saw, as the rule wants to hear it: a stop decides before the exit does.
+    private func ending(of outcome: LaunchOutcome) -> AttemptEnding {
+        let policy = entry.policy
+        switch outcome.stop {
+        case .timeout: return .timedOut(after: policy.timeout ?? .zero)
+        case .cpu: return .outOfProcessorTime(limit: policy.limits.cpu ?? .zero)
+        case .cancelled: return .cancelled
+        case .outputLimit: return .outOfOutput(limit: policy.output.limit)
+        case .memory: return .outOfMemory(limit: policy.limits.memory ?? 0)
+        case .syscallDenied:
+            guard let number = outcome.killedBySyscall else {
+                return .tooManyDenials(limit: Limits.deniedCalls)
+            }
+            return .syscallDenied(name: DeniedCalls.name(of: number))
+        case .supervisorStop, nil: break
+        }
+        switch outcome.ending {
+        case .exited(let code):
+            return code != 0 && ranOutOfMemory(outcome) ? outOfMemory : .exited(code: code)
+        case .signaled(signal: 31) where entry.sandbox.filter != nil: return .syscallDenied(name: nil)
+        case .signaled(let signal): return ranOutOfMemory(outcome) ? outOfMemory : .signaled(signal: signal)
+        }
+    }
+
+    private func ranOutOfMemory(_ outcome: LaunchOutcome) -> Bool {
+        outcome.oomKills > 0 && entry.policy.limits.memory != nil
+    }
+
+    private var outOfMemory: AttemptEnding { .outOfMemory(limit: entry.policy.limits.memory ?? 0) }
+
+    /// An attempt that was stopped since the supervisor ends: rule 3 of contract §7, without a loss counted.
+    private func stoppedFinish(
+        _ outcome: LaunchOutcome,
+        _ said: HandlerEvents,
+        _ denied: DeniedCalls
+    ) -> AttemptFinish {
+        let decision = RecoveryRule.decide(
+            .stopped,
+            mayRunAgain: entry.policy.recovery.mode == .rehydrate,
+            limit: entry.policy.recovery.limit,
+            interruptions: task.interruptions,
+            lossesInRow: task.lossesInRow
+        )
+        var finish = AttemptFinish(task: task, decision: decision, now: runner.clocks.wall())
+        finish.outcome = "stopped"
+        finish.result = said.result
+        finish.progress = said.progress
+        finish.deniedSyscalls = denied.entries(action: entry.policy.sandbox.onDenied)
+        finish.usage = usage(of: outcome)
+        finish.warnings = warnings + said.warnings
+        return finish
+    }
+
+    private func makeFinish(
+        _ decision: OutcomeRule,
+        said: HandlerEvents,
+        denied: DeniedCalls,
+        outcome: LaunchOutcome?
+    ) -> AttemptFinish {
+        let now = runner.clocks.wall()
+        var finish = AttemptFinish(
+            id: task.id,
+            attempt: task.attempt,
+            event: decision.event,
+            outcome: decision.attemptOutcome,
+            now: now
+        )
+        finish.error = decision.error
+        finish.result = said.result
+        finish.progress = said.progress
+        finish.deniedSyscalls = denied.entries(action: entry.policy.sandbox.onDenied)
+        finish.usage = outcome.map(usage)
+        finish.warnings = warnings + said.warnings + notes(on: outcome) + [decision.warning].compactMap { $0 }
+        finish.interruptions = task.interruptions
+        // The handler ended by itself, or we ended it for its own doing: no longer a loss in a row.
+        finish.lossesInRow = 0
+        finish.retries = task.retries
+        if decision.event == .retry {
+            let wait = entry.policy.retry.backoff.wait(step: task.retries, random: runner.clocks.random())
+            finish.retries = task.retries + 1
+            finish.notBefore = now + wait
+        }
+        finish.verdict = PoolVerdict(
+            effect: decision.poolEffect,
+            ran: outcome.map { .nanoseconds(Int64(clamping: $0.wallNanoseconds)) } ?? .zero,
+            rule: runner.catalog.current.settings(of: task.pool).backoff,
+            random: runner.clocks.random()
+        )
+        return finish
+    }
+
+    private func notes(on outcome: LaunchOutcome?) -> [String] {
+        guard let outcome else { return [] }
+        var notes: [String] = []
+        if outcome.drainIncomplete {
+            notes.append(
+                "a process that it left behind held its output open; what that wrote later is not kept"
+            )
+        }
+        if outcome.survivors > 0 {
+            notes.append("\(outcome.survivors) of its processes did not end at SIGKILL (stuck in the kernel)")
+        }
+        return notes
+    }
+
+    private func usage(of outcome: LaunchOutcome) -> TaskUsage {
+        TaskUsage(
+            wallSeconds: Double(outcome.wallNanoseconds) / 1e9,
+            cpuSeconds: Double(outcome.userMicroseconds + outcome.systemMicroseconds) / 1e6,
+            maxRSSBytes: Int64(outcome.maxRSSBytes)
+        )
+    }
+}
+
+extension OutcomeRule {
+    /// How the attempt ended, in the words of an attempt's record.
+    fileprivate var attemptOutcome: String {
+        switch event {
+        case .complete: "completed"
+        case .cancel: "cancelled"
+        default: "failed"
+        }
+    }
+}
+
+extension AttemptFinish {
+    /// The end of an attempt that a crash took, or that we stopped.
+    init(task: TaskRecord, decision: RecoveryRule.Decision, now: Timestamp) {
+        let outcome =
+            switch decision.event {
+            case .rehydrate: "rehydrated"
+            case .interrupt: "interrupted"
+            default: "failed"
+            }
+        self.init(id: task.id, attempt: task.attempt, event: decision.event, outcome: outcome, now: now)
+        error = decision.error
+        interruptions = decision.interruptions
+        lossesInRow = decision.lossesInRow
+    }
+}

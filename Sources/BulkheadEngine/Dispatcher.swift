@@ -1,0 +1,257 @@
+import BulkheadCore
+import BulkheadLaunch
+import BulkheadStore
+import Logging
+
+/// Decides, again and again, who starts now, and keeps the attempts that run.
+///
+/// It looks at the queues whenever something has changed (a submit, an end, a new catalog) and when a moment has
+/// come for which something waits (a `notBefore`, the end of a back-off).
+actor Dispatcher {
+    private struct PoolState {
+        var health = PoolHealth()
+        /// Answers of the store may overtake one another: the larger revision is the newer one.
+        var revision: Int64 = -1
+        var running: Set<TaskID> = []
+    }
+
+    /// A pause in all launches, since this machine could not give what one needs.
+    private struct LaunchPause {
+        var until: Timestamp
+        var step: Int
+        var reason: String
+    }
+
+    private static let pauseSchedule = BackoffSchedule(
+        delay: .seconds(1),
+        maximum: .seconds(60),
+        jitter: .none
+    )
+    /// The longest that the queue is left unlooked at while something waits for a date: clocks may be set.
+    private static let longestSleep: Duration = .seconds(10)
+
+    private let store: Store
+    private let catalog: CatalogHolder
+    private let runner: AttemptRunner
+    private let clocks: Clocks
+    private let logger: Logger
+    private let signals: AsyncStream<Void>
+    private nonisolated let signal: AsyncStream<Void>.Continuation
+    private var pools: [PoolName: PoolState] = [:]
+    private var live: [TaskID: LiveAttempt] = [:]
+    private var launchPause: LaunchPause?
+    private var isDispatching = true
+    private var alarm: Task<Void, Never>?
+    private var failure: BulkheadError?
+    private var idle: [CheckedContinuation<Void, Never>] = []
+
+    init(
+        store: Store,
+        catalog: CatalogHolder,
+        runner: AttemptRunner,
+        clocks: Clocks,
+        logger: Logger
+    ) {
+        self.store = store
+        self.catalog = catalog
+        self.runner = runner
+        self.clocks = clocks
+        self.logger = logger
+        (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Says that the queues or the pools may have changed.
+    nonisolated func wake() { signal.yield() }
+
+    /// Takes the pools' health as it was stored, brought into what their rules allow now.
+    func load(_ health: [PoolName: PoolRecord]) {
+        let now = clocks.steady()
+        for (name, stored) in health {
+            var state = PoolState(health: stored.health, revision: stored.revision)
+            state.health.clamp(to: catalog.current.settings(of: name).backoff, now: now)
+            pools[name] = state
+        }
+    }
+
+    /// Dispatches until ``stopDispatching()``, and returns when the last attempt has ended.
+    /// - Throws: What the store said, where it can no longer be relied on.
+    func run() async throws {
+        signal.yield()
+        await withDiscardingTaskGroup { group in
+            for await _ in signals {
+                guard isDispatching else { break }
+                do {
+                    try await pass(&group)
+                } catch {
+                    fail(error)
+                }
+            }
+        }
+        alarm?.cancel()
+        if let failure { throw failure }
+    }
+
+    /// Starts nothing more; ``run()`` returns once the attempts that run have ended.
+    func stopDispatching() {
+        isDispatching = false
+        signal.yield()
+    }
+
+    /// Waits until no attempt runs.
+    func waitUntilIdle() async {
+        guard !live.isEmpty else { return }
+        await withCheckedContinuation { idle.append($0) }
+    }
+
+    /// Asks every attempt to end.
+    func stopAll(_ reason: StopReason) {
+        for attempt in live.values { attempt.stop(reason) }
+    }
+
+    /// Asks one task's attempt to end.
+    /// - Returns: Whether there was one.
+    func stop(_ id: TaskID, _ reason: StopReason) -> Bool {
+        guard let attempt = live[id] else { return false }
+        attempt.stop(reason)
+        return true
+    }
+
+    /// Which tasks of a pool run, or are about to, and how it stands.
+    func state(of pool: PoolName) -> (running: Int, health: PoolHealth) {
+        let state = pools[pool] ?? PoolState()
+        return (state.running.count, state.health)
+    }
+
+    /// The pools of which anything is known.
+    var knownPools: Set<PoolName> { Set(pools.keys) }
+
+    /// What keeps a pool's tasks from starting, in plain words; nil where nothing does.
+    func obstacle(in pool: PoolName) -> String? {
+        guard isDispatching else { return "the supervisor is stopping" }
+        let now = clocks.steady()
+        let settings = catalog.current.settings(of: pool)
+        let state = pools[pool] ?? PoolState()
+        if let until = state.health.backoffUntil {
+            return until > now
+                ? "pool \(pool) backs off until \(until), after \(state.health.failures) failures in a row"
+                : "pool \(pool) runs one probe after \(state.health.failures) failures in a row"
+        }
+        if let launchPause, launchPause.until > now {
+            return "no task could be launched (\(launchPause.reason)); tried again at \(launchPause.until)"
+        }
+        if state.running.count >= settings.concurrency {
+            return "a free slot in pool \(pool) (\(state.running.count) of \(settings.concurrency) are taken)"
+        }
+        return nil
+    }
+
+    // MARK: One look at the queues
+
+    private func pass(_ group: inout DiscardingTaskGroup) async throws {
+        try await moveDueTasks()
+        if let launchPause, launchPause.until > clocks.steady() {
+            setAlarm(nextDate: nil)
+            return
+        }
+        for pool in try await store.poolsWithReadyTasks() where isDispatching {
+            try await startTasks(of: pool, &group)
+        }
+        setAlarm(nextDate: try await store.nextWake())
+    }
+
+    private func moveDueTasks() async throws {
+        let now = clocks.wall()
+        guard let next = try await store.nextWake(), next <= now else { return }
+        for task in try await store.expireDue(now: now) { runner.feed.tell(task.id) }
+        _ = try await store.wakeDue(now: now)
+    }
+
+    private func startTasks(of name: PoolName, _ group: inout DiscardingTaskGroup) async throws {
+        let state = pools[name] ?? PoolState()
+        let plan = DispatchPlan.Pool(
+            name: name,
+            concurrency: catalog.current.settings(of: name).concurrency,
+            running: state.running.count,
+            health: state.health
+        )
+        let now = clocks.steady()
+        let open = plan.openSlots(now: now)
+        guard open > 0 else { return }
+        // Those that were chosen and are not yet running in the store still stand at the head of the queue.
+        let heads = try await store.queueHeads(name, limit: open + state.running.count)
+        let queue = heads.filter { live[$0.id] == nil }
+        for candidate in DispatchPlan.starts(in: plan, queue: queue, now: now) {
+            let attempt = LiveAttempt()
+            live[candidate.id] = attempt
+            pools[name, default: PoolState()].running.insert(candidate.id)
+            group.addTask { await self.run(candidate.id, attempt, in: name) }
+        }
+    }
+
+    private func run(_ id: TaskID, _ attempt: LiveAttempt, in pool: PoolName) async {
+        do {
+            switch try await runner.run(id, live: attempt) {
+            case .ended(let outcome): note(outcome, in: pool)
+            case .putBack(let reason): pauseLaunches(reason)
+            case .stale: break
+            }
+        } catch {
+            fail(error)
+        }
+        live[id] = nil
+        pools[pool]?.running.remove(id)
+        if live.isEmpty {
+            for waiter in idle { waiter.resume() }
+            idle = []
+        }
+        signal.yield()
+    }
+
+    /// Takes a pool's health from the store's answer.
+    private func note(_ outcome: FinishOutcome?, in pool: PoolName) {
+        launchPause = nil
+        guard let record = outcome?.pool, record.revision > pools[pool]?.revision ?? -1 else { return }
+        pools[pool, default: PoolState()].health = record.health
+        pools[pool]?.revision = record.revision
+    }
+
+    private func pauseLaunches(_ reason: String) {
+        let now = clocks.steady()
+        if let launchPause, launchPause.until > now { return }
+        let step = launchPause.map { $0.step + 1 } ?? 0
+        let wait = Self.pauseSchedule.wait(step: step, random: 0)
+        launchPause = LaunchPause(until: now + wait, step: step, reason: reason)
+        logger.warning(
+            "no task could be launched; queued tasks wait",
+            metadata: ["reason": "\(reason)", "seconds": "\(wait.inSeconds)"]
+        )
+    }
+
+    /// Arranges the next look for the earliest moment for which something waits.
+    private func setAlarm(nextDate: Timestamp?) {
+        alarm?.cancel()
+        let now = clocks.steady()
+        var waits = pools.values.compactMap(\.health.backoffUntil).filter { $0 > now }.map { $0 - now }
+        if let nextDate { waits.append(nextDate - clocks.wall()) }
+        if let launchPause { waits.append(launchPause.until - now) }
+        guard let wait = waits.min() else { return }
+        let bounded = min(max(wait, .milliseconds(1)), Self.longestSleep)
+        alarm = Task { [signal] in
+            do {
+                try await Task.sleep(for: bounded)
+                signal.yield()
+            } catch {
+                // A newer alarm has taken the place of this one.
+            }
+        }
+    }
+
+    /// The store cannot be relied on: end everything, so that the next start recovers from what is committed.
+    private func fail(_ error: any Error) {
+        let typed = error as? BulkheadError ?? BulkheadError(.internal, "\(error)")
+        logger.error("the store failed; the supervisor ends", metadata: ["error": "\(typed)"])
+        failure = failure ?? typed
+        stopAll(.supervisorStop)
+        stopDispatching()
+    }
+}

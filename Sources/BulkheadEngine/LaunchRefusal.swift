@@ -1,0 +1,44 @@
+import BulkheadCore
+import BulkheadHost
+import BulkheadLaunch
+import Foundation
+
+/// A launch that ended before the handler's first instruction: at which step, and what the kernel said.
+struct LaunchRefusal: Sendable {
+    let stage: LaunchStage
+    let errno: Int32
+    let detail: String
+
+    /// The errors that time mends: EAGAIN, ENOMEM, ENFILE, EMFILE, ETXTBSY (errno(3)).
+    private static let passing: Set<Int32> = [11, 12, 23, 24, 26]
+    /// What execve(2) says of a file that cannot be executed: ENOENT for a missing interpreter, E2BIG, ENOEXEC,
+    /// EACCES, EINVAL, ELIBBAD, ELOOP.
+    private static let notExecutable: Set<Int32> = [2, 7, 8, 13, 20, 22, 40, 80]
+
+    /// Whether the same launch may succeed later, with nothing changed.
+    var isPassing: Bool { Self.passing.contains(errno) }
+
+    /// Whether the handler's file is the reason.
+    var handlerIsToBlame: Bool { stage == .exec && Self.notExecutable.contains(errno) }
+
+    /// What happened, with the step and the error's number and text.
+    var message: String {
+        let text =
+            "\(POSIXError.Code(rawValue: errno).map { POSIXError($0).localizedDescription } ?? "error") (errno \(errno))"
+        let place = detail.isEmpty ? "" : " (\(detail))"
+        return "the launch failed while \(stage.words)\(place): \(text)"
+    }
+
+    /// What the user can do.
+    func hint(for entry: CatalogEntry) -> String? {
+        switch stage {
+        case .exec where errno == 2:
+            "the file or its interpreter does not exist; look at the first line of \(entry.handler.sourcePath)"
+        case .exec where handlerIsToBlame:
+            "\(entry.handler.sourcePath) is no program that this machine can execute"
+        case .landlock:
+            "each path under sandbox.read and sandbox.write of its policy must exist when the task starts"
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,68 @@
+public import BulkheadCore
+import BulkheadHost
+import BulkheadPolicy
+import BulkheadStore
+import Glibc
+
+extension Supervisor {
+    /// The pools that are configured or in use.
+    public func pools() async throws(BulkheadError) -> [PoolReport] {
+        let catalog = catalog.current
+        let queued = try await typed { try await store.queuedCounts() }
+        let used = await dispatcher.knownPools.union(queued.keys)
+        let named = Set(catalog.entries.values.map(\.policy.pool)).union(catalog.pools.keys)
+        var reports: [PoolReport] = []
+        for name in used.union(named).sorted() {
+            let state = await dispatcher.state(of: name)
+            reports.append(
+                PoolReport(
+                    name: name,
+                    settings: catalog.settings(of: name),
+                    isConfigured: catalog.pools[name] != nil,
+                    running: state.running,
+                    queued: queued[name] ?? 0,
+                    health: state.health
+                )
+            )
+        }
+        return reports
+    }
+
+    /// The task types, and the files that give none.
+    public func plugins() async -> [PluginReport] { catalog.current.reports }
+
+    /// The supervisor as it stands.
+    public func report() async throws(BulkheadError) -> SupervisorReport {
+        let (counts, bytes) = try await typed { (try await store.counts(), try await store.spoolBytes()) }
+        return SupervisorReport(
+            version: settings.version,
+            pid: getpid(),
+            startedAt: startedAt,
+            phase: phase,
+            stateFolder: settings.stateFolder,
+            pluginsFolder: settings.pluginsFolder,
+            policiesFolder: settings.policiesFolder,
+            counts: counts,
+            spoolBytes: bytes,
+            spoolCap: settings.spoolCap,
+            recovery: recoveryReport,
+            pools: try await pools(),
+            problems: catalog.current.reports.flatMap(\.problems)
+        )
+    }
+
+    /// Whether the store answers.
+    public func storeAnswers() async -> Bool {
+        do {
+            try await store.check()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Whether a process is a launcher or a handler of ours, or descends from one.
+    public func isOurs(process pid: Int32) -> Bool {
+        pid != getpid() && ProcessIdentity.ancestors(of: pid).contains(getpid())
+    }
+}

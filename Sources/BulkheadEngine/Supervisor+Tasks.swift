@@ -1,0 +1,315 @@
+public import BulkheadCore
+import BulkheadHost
+import BulkheadLaunch
+import BulkheadPolicy
+import BulkheadStore
+
+extension Supervisor {
+    // MARK: Submit
+
+    /// A new id, a UUID of version 7.
+    public func newTaskID() -> TaskID {
+        TaskID(milliseconds: settings.clocks.wall().milliseconds, random: settings.clocks.randomBits())
+    }
+
+    /// Submits a task; when this returns, the task survives a crash and a loss of power.
+    /// - Returns: What the submit did, by contract §3.
+    /// - Throws: ``BulkheadError`` where it was refused.
+    public func submit(_ submission: Submission) async throws(BulkheadError) -> SubmitOutcome {
+        guard let outcome = try await submit(batch: [submission]).first else {
+            throw BulkheadError(.internal, "a submit got no answer")
+        }
+        return try outcome.get()
+    }
+
+    /// Submits tasks in one transaction; one that is refused costs the others nothing.
+    /// - Returns: An answer for each, in order.
+    /// - Throws: ``BulkheadError`` where none could be taken.
+    public func submit(
+        batch: [Submission]
+    ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
+        guard phase != .stopping else { throw Self.stopping }
+        let catalog = catalog.current
+        let now = settings.clocks.wall()
+        var answers: [Result<SubmitOutcome, BulkheadError>?] = []
+        var requests: [SubmitRequest] = []
+        for submission in batch {
+            switch await request(for: submission, in: catalog, now: now) {
+            case .success(let request):
+                requests.append(request)
+                answers.append(nil)
+            case .failure(let error):
+                answers.append(.failure(error))
+            }
+        }
+        var stored = try await typed { try await store.submit(requests) }[...]
+        let all = answers.map { $0 ?? stored.removeFirst() }
+        if all.contains(where: { if case .success(.queued) = $0 { true } else { false } }) {
+            dispatcher.wake()
+        }
+        return all
+    }
+
+    /// What the store is asked for a submission, or why it is refused.
+    ///
+    /// A type that is refused now still answers for an id that exists, since such a submit starts nothing.
+    private func request(
+        for submission: Submission,
+        in catalog: Catalog,
+        now: Timestamp
+    ) async -> Result<SubmitRequest, BulkheadError> {
+        let refusal: BulkheadError
+        switch catalog.resolve(submission.type) {
+        case .ready(let entry):
+            return .success(
+                SubmitRequest(
+                    submission: submission,
+                    pool: entry.policy.pool,
+                    priority: submission.priority ?? entry.policy.priority,
+                    queueLimit: catalog.settings(of: entry.policy.pool).queueLimit,
+                    now: now
+                )
+            )
+        case .refused(let reason): refusal = reason.error
+        case .unknown: refusal = catalog.unknownType(submission.type)
+        }
+        guard let existing = try? await store.task(submission.id) else { return .failure(refusal) }
+        let decision = SubmitRule.decide(
+            existing: SubmitRule.Existing(
+                status: existing.status,
+                type: existing.type,
+                params: existing.params
+            ),
+            type: submission.type,
+            params: submission.params
+        )
+        switch decision {
+        case .returnExisting, .refuse:
+            return .success(
+                SubmitRequest(
+                    submission: submission,
+                    pool: existing.pool,
+                    priority: existing.priority,
+                    queueLimit: 0,
+                    now: now
+                )
+            )
+        case .create, .runAgain: return .failure(refusal)
+        }
+    }
+
+    private static let stopping = BulkheadError(
+        .unavailable,
+        "the supervisor is stopping and takes no new work",
+        advice: "try again when it has been started again",
+        retryAfterSeconds: 5
+    )
+
+    // MARK: Look
+
+    /// A task with its attempts and what it waits for.
+    /// - Parameter reference: An id or its unique beginning.
+    /// - Returns: The task as it stands.
+    /// - Throws: ``BulkheadError`` with `notFound` or, where a beginning is not unique, `malformed`.
+    public func report(on reference: String) async throws(BulkheadError) -> TaskReport {
+        try await report(on: try await find(reference))
+    }
+
+    /// A page of tasks, newest first.
+    public func tasks(_ filter: TaskFilter) async throws(BulkheadError) -> TaskPage {
+        try await typed { try await store.tasks(filter) }
+    }
+
+    /// Waits until a task is terminal.
+    /// - Returns: The task; nil when the time has run out before.
+    public func wait(for reference: String, atMost limit: Duration) async throws(BulkheadError) -> TaskReport?
+    {
+        let id = try await find(reference).id
+        let changes = feed.changes(of: id)
+        return try await typed {
+            try await Deadline.race(limit) {
+                var next = changes.makeAsyncIterator()
+                while true {
+                    guard let task = try await self.store.task(id) else { throw Self.notFound(reference) }
+                    if task.status.isTerminal { return try await self.report(on: task) }
+                    guard limit > .zero, await next.next() != nil else { return nil }
+                }
+            }
+        }
+    }
+
+    /// A page of a task's output; waits while there is nothing new and the attempt goes on.
+    public func output(
+        of reference: String,
+        _ query: OutputQuery,
+        waiting limit: Duration
+    ) async throws(BulkheadError) -> OutputPage {
+        let id = try await find(reference).id
+        let changes = feed.changes(of: id)
+        let page: OutputPage? = try await typed {
+            try await Deadline.race(limit) {
+                var next = changes.makeAsyncIterator()
+                while true {
+                    let page = try await self.store.output(of: id, query)
+                    if !page.pieces.isEmpty || page.isEnd { return page }
+                    guard limit > .zero, await next.next() != nil else { return nil }
+                }
+            }
+        }
+        if let page { return page }
+        return try await typed { try await store.output(of: id, query) }
+    }
+
+    // MARK: End
+
+    /// Cancels a task: at once while it is queued, by a stop while it runs.
+    /// - Returns: The task as it stands now.
+    /// - Throws: ``BulkheadError`` with `wrongState` where it is terminal.
+    public func cancel(_ reference: String) async throws(BulkheadError) -> TaskReport {
+        let id = try await find(reference).id
+        // A task that starts, or goes back into its queue, between two steps is met by the next round.
+        while true {
+            guard let task = try await typed({ try await store.task(id) }) else {
+                throw Self.notFound(reference)
+            }
+            guard !task.status.isTerminal else {
+                throw BulkheadError(
+                    .wrongState,
+                    "task \(id) is \(task.status.rawValue) already and cannot be cancelled"
+                )
+            }
+            if let report = try await cancel(task) { return report }
+        }
+    }
+
+    private func cancel(_ task: TaskRecord) async throws(BulkheadError) -> TaskReport? {
+        let error = TaskError(.cancelled, "cancelled while it was queued")
+        let changed = try await typed {
+            if task.status == .queued {
+                return try await store.endQueued(
+                    task.id,
+                    event: .cancel,
+                    error: error,
+                    now: settings.clocks.wall()
+                )
+            }
+            let marked = try await store.requestCancel(task.id)
+            return await dispatcher.stop(task.id, .cancelled) ? marked : nil
+        }
+        guard let changed else {
+            await Task.yield()
+            return nil
+        }
+        feed.tell(task.id)
+        return try await report(on: changed)
+    }
+
+    /// Removes a terminal task with all that is kept of it.
+    /// - Parameters:
+    ///   - reference: An id or its unique beginning.
+    ///   - cancelFirst: Whether a task that is not terminal is cancelled first.
+    ///   - discardMessages: Whether messages that nobody has acknowledged go with it.
+    /// - Throws: ``BulkheadError`` with `wrongState` where it is not terminal or has such messages.
+    public func remove(
+        _ reference: String,
+        cancelFirst: Bool,
+        discardMessages: Bool
+    ) async throws(BulkheadError) {
+        let task = try await find(reference)
+        if cancelFirst, !task.status.isTerminal {
+            do {
+                _ = try await cancel(task.id.text)
+            } catch  where error.code == .wrongState {
+                // It has ended by itself in the meantime, which is just as well.
+            }
+            _ = try await wait(for: task.id.text, atMost: .seconds(Limits.waitSeconds))
+        }
+        switch try await typed({ try await store.remove(task.id, discardingMessages: discardMessages) }) {
+        case .removed: feed.tell(task.id)
+        case .notFound: throw Self.notFound(reference)
+        case .notTerminal:
+            throw BulkheadError(
+                .wrongState,
+                "task \(task.id) is \(task.status.rawValue) and cannot be removed",
+                advice: "cancel it first, or remove it with cancel"
+            )
+        case .unacknowledged:
+            throw BulkheadError(
+                .wrongState,
+                "task \(task.id) has messages that were not acknowledged",
+                advice: "acknowledge them, or remove it with discard"
+            )
+        }
+    }
+
+    // MARK: Parts
+
+    private func report(on task: TaskRecord) async throws(BulkheadError) -> TaskReport {
+        try await typed {
+            var report = TaskReport(
+                task: task,
+                attempts: try await store.attempts(of: task.id, limit: Limits.attemptsShown)
+            )
+            if task.status == .queued {
+                report.queuePosition = try await store.queuePosition(of: task)
+                report.waitingFor = await obstacle(for: task)
+            }
+            return report
+        }
+    }
+
+    private func obstacle(for task: TaskRecord) async -> String? {
+        if phase == .recovering { return "the end of recovery" }
+        if let date = task.notBefore, date > settings.clocks.wall() {
+            return task.retries > 0 ? "its next try at \(date)" : "its notBefore, \(date)"
+        }
+        return await dispatcher.obstacle(in: task.pool)
+    }
+
+    private func find(_ reference: String) async throws(BulkheadError) -> TaskRecord {
+        if let id = try? TaskID(reference) {
+            guard let task = try await typed({ try await store.task(id) }) else {
+                throw Self.notFound(reference)
+            }
+            return task
+        }
+        guard TaskID.isBeginning(reference) else {
+            throw BulkheadError(
+                .malformed,
+                "\"\(reference.cut(toBytes: 64))\" is neither an id nor the beginning of one",
+                advice: "give a UUID or at least \(Limits.idPrefixCharacters) characters of its beginning"
+            )
+        }
+        let ids = try await typed { try await store.tasks(beginning: reference.lowercased(), limit: 3) }
+        guard let id = ids.first else { throw Self.notFound(reference) }
+        guard ids.count == 1, let task = try await typed({ try await store.task(id) }) else {
+            throw BulkheadError(
+                .malformed,
+                "several ids begin with \(reference)",
+                advice: "give more characters: \(ids.map(\.text).joined(separator: ", "))"
+            )
+        }
+        return task
+    }
+
+    private static func notFound(_ reference: String) -> BulkheadError {
+        BulkheadError(
+            .notFound,
+            "there is no task \(reference.cut(toBytes: 64))",
+            advice: "bulkhead list shows those that are kept"
+        )
+    }
+
+    /// Runs a step whose errors are ours, and says so in its type.
+    func typed<Value: Sendable>(
+        _ step: () async throws -> Value
+    ) async throws(BulkheadError) -> Value {
+        do {
+            return try await step()
+        } catch let error as BulkheadError {
+            throw error
+        } catch {
+            throw BulkheadError(.internal, "\(error)")
+        }
+    }
+}

@@ -1,0 +1,211 @@
+public import BulkheadCore
+import BulkheadHost
+import BulkheadLaunch
+import BulkheadStore
+public import Logging
+public import ServiceLifecycle
+import Synchronization
+
+/// The supervisor: it takes tasks, runs them and knows what became of them.
+///
+/// It owns the state folder from ``open(_:logger:)`` to the end of ``run()``. Whoever serves an interface to it
+/// calls the methods of its extensions, which may be called from anywhere at any time.
+public final class Supervisor: Service, Sendable {
+    let settings: SupervisorSettings
+    let logger: Logger
+    let folder: StateFolder
+    let store: Store
+    let catalog = CatalogHolder()
+    let feed = TaskFeed()
+    let startedAt: Timestamp
+    let dispatcher: Dispatcher
+    private let launchers: LauncherPool
+    private let loader: CatalogLoader
+    private let recovery: Recovery
+    private let preparation: LaunchPreparation
+    private let life = Mutex(Life())
+
+    private struct Life {
+        var phase = SupervisorReport.Phase.recovering
+        var recovery = RecoveryReport()
+    }
+
+    /// Where the supervisor is in its life.
+    public var phase: SupervisorReport.Phase { life.withLock(\.phase) }
+
+    /// What recovery did at the start.
+    var recoveryReport: RecoveryReport { life.withLock(\.recovery) }
+
+    /// The state folder, as it was opened.
+    public var stateFolderPath: String { folder.path }
+
+    /// Takes the state folder's lock and opens the store; nothing runs yet.
+    /// - Parameters:
+    ///   - settings: The folders, the limits and the clocks.
+    ///   - logger: Where it says what happens.
+    /// - Returns: A supervisor that waits for ``run()``.
+    /// - Throws: ``BulkheadError`` where the folder is taken or cannot be written, the store cannot be opened,
+    ///   or this host lacks what every launch needs.
+    public static func open(
+        _ settings: SupervisorSettings,
+        logger: Logger
+    ) async throws(BulkheadError) -> Supervisor {
+        let folder = try StateFolder.open(settings.stateFolder)
+        let store = try Store.open(
+            StoreSettings(path: folder.databasePath, spoolCap: settings.spoolCap, outboxOn: false)
+        )
+        return try Supervisor(settings, folder: folder, store: store, logger: logger)
+    }
+
+    private init(
+        _ settings: SupervisorSettings,
+        folder: StateFolder,
+        store: Store,
+        logger: Logger
+    ) throws(BulkheadError) {
+        let features = HostFeatures.probe()
+        self.settings = settings
+        self.folder = folder
+        self.store = store
+        self.logger = logger
+        startedAt = settings.clocks.wall()
+        launchers = try LauncherPool(
+            executable: settings.launcherExecutable,
+            maximumIdle: Self.idleLaunchers,
+            idleTime: Self.launcherIdleTime,
+            logger: logger
+        )
+        preparation = try LaunchPreparation(settings, folder: folder, features: features, logger: logger)
+        loader = try CatalogLoader(settings, handlers: preparation.handlers)
+        let runner = AttemptRunner(
+            store: store,
+            launchers: launchers,
+            catalog: catalog,
+            preparation: preparation,
+            feed: feed,
+            clocks: settings.clocks,
+            resultLimit: settings.resultLimit,
+            logger: logger
+        )
+        dispatcher = Dispatcher(
+            store: store,
+            catalog: catalog,
+            runner: runner,
+            clocks: settings.clocks,
+            logger: logger
+        )
+        recovery = Recovery(
+            store: store,
+            catalog: catalog,
+            preparation: preparation,
+            clocks: settings.clocks,
+            logger: logger
+        )
+    }
+
+    /// Looks at files that are being written, before their writer's end is waited for.
+    private static let settlingLooks = 3
+    /// Launchers that are kept warm while they have nothing to do.
+    private static let idleLaunchers = 16
+    /// How long a launcher is kept that has nothing to do.
+    private static let launcherIdleTime: Duration = .seconds(60)
+
+    /// Recovers, then dispatches until the process is asked to shut down; then stops what runs and closes.
+    /// - Throws: ``BulkheadError`` where the store can no longer be relied on.
+    public func run() async throws {
+        do {
+            try await serve()
+        } catch {
+            await close()
+            throw error
+        }
+        await close()
+    }
+
+    private func serve() async throws {
+        await loadSettledCatalog()
+        let report = try await recovery.run()
+        await dispatcher.load(try await store.poolHealth())
+        life.withLock { life in
+            life.recovery = report
+            if life.phase == .recovering { life.phase = .ready }
+        }
+        preparation.sweepScratch()
+        logger.info("ready", metadata: ["types": "\(catalog.current.entries.count)"])
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await self.dispatcher.run() }
+            group.addTask { await self.followFolders() }
+            group.addTask { try await self.followStore() }
+            group.addTask { await self.stopWhenAsked() }
+            // The dispatcher ends last when a stop was asked for, or first when the store has failed.
+            try await group.next()
+            while phase != .stopping, try await group.next() != nil {}
+            group.cancelAll()
+        }
+    }
+
+    /// Loads a new catalog whenever a file in the plugins or policies folder has changed.
+    private func followFolders() async {
+        for await _ in loader.changes {
+            await loadSettledCatalog()
+            dispatcher.wake()
+        }
+    }
+
+    /// Loads the catalog, and again while a file in it has just been written.
+    private func loadSettledCatalog() async {
+        for _ in 0..<Self.settlingLooks {
+            catalog.replace(with: await loader.load())
+            guard catalog.current.isSettling else { return }
+            // The writer's end is a change of its own; this covers a file written just before the start.
+            try? await Task.sleep(for: FolderWatch.quiet)
+        }
+    }
+
+    /// Ends the supervisor when the store has failed for good.
+    private func followStore() async throws {
+        for await failure in store.failure { throw failure }
+    }
+
+    /// Waits for the shutdown, then ends in two phases: nothing new, then what runs.
+    private func stopWhenAsked() async {
+        await gracefulShutdownOrCancellation()
+        life.withLock { $0.phase = .stopping }
+        logger.info("stopping: no new work is taken")
+        await dispatcher.stopDispatching()
+        if settings.drain > .zero {
+            logger.info("waiting for running tasks", metadata: ["seconds": "\(settings.drain.inSeconds)"])
+            await waitUntilIdle(atMost: settings.drain)
+        }
+        await dispatcher.stopAll(.supervisorStop)
+        feed.close()
+    }
+
+    private func gracefulShutdownOrCancellation() async {
+        try? await gracefulShutdown()
+    }
+
+    private func waitUntilIdle(atMost limit: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.dispatcher.waitUntilIdle() }
+            group.addTask { try? await Task.sleep(for: limit) }
+            await group.next()
+            await dispatcher.stopAll(.supervisorStop)
+            group.cancelAll()
+        }
+    }
+
+    private func close() async {
+        life.withLock { $0.phase = .stopping }
+        feed.close()
+        loader.stop()
+        await launchers.stop()
+        await preparation.finish()
+        do {
+            try await store.close()
+        } catch {
+            logger.error("the store was not closed in order", metadata: ["error": "\(error)"])
+        }
+        folder.release()
+    }
+}

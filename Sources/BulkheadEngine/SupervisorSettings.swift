@@ -1,0 +1,42 @@
+import BulkheadCore
+
+/// What a supervisor is started with; every path is absolute.
+public struct SupervisorSettings: Sendable {
+    /// The product's version, for `status`.
+    public var version: String
+    /// The folder of handlers.
+    public var pluginsFolder: String
+    /// The folder of policies.
+    public var policiesFolder: String
+    /// The folder of the database and the lock.
+    public var stateFolder: String
+    /// The folder below which scratch folders and handler copies lie; nil is the default of its user.
+    public var scratchFolder: String?
+    /// The program `bulkhead-launcher`.
+    public var launcherExecutable: String
+    /// Bytes of output that may be kept.
+    public var spoolCap: Int64 = 64 << 20
+    /// Bytes that a result may have.
+    public var resultLimit = Limits.resultBytes
+    /// The users that attempts get where a policy says `user: dynamic` and the supervisor is root.
+    public var dynamicUsers: ClosedRange<UInt32> = 2_000_000_000...2_000_065_535
+    /// How long a stop waits for running attempts before it stops them.
+    public var drain: Duration = .zero
+    /// Clock, jitter and ids.
+    public var clocks = Clocks.system
+
+    /// Makes settings with the defaults of everything that has one.
+    public init(
+        version: String,
+        pluginsFolder: String,
+        policiesFolder: String,
+        stateFolder: String,
+        launcherExecutable: String
+    ) {
+        self.version = version
+        self.pluginsFolder = pluginsFolder
+        self.policiesFolder = policiesFolder
+        self.stateFolder = stateFolder
+        self.launcherExecutable = launcherExecutable
+    }
+}
