@@ -12,19 +12,11 @@ public final class HandlerStore: Sendable {
         "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin",
     ]
 
-    private struct Checked {
-        var status: FileStatus
-        var digest: String
-    }
-
-    /// Nanoseconds for which a changed file is hashed anew each time: file systems tell changes apart only by
-    /// the kernel's tick, so a second change may look like the first.
-    private static let settleNanoseconds: Int64 = 2_000_000_000
     private static let headBytes = 64 << 10
 
     private let copies: HandlerCopies
     private let interpreters: Interpreters
-    private let known = Mutex<[String: Checked]>([:])
+    private let known = Mutex(KnownDigests())
 
     /// Makes the folder of copies where it is missing.
     /// - Parameters:
@@ -81,7 +73,8 @@ public final class HandlerStore: Sendable {
     /// - Parameter digests: The copies that stay: those of the catalog and of running attempts.
     /// - Returns: What could not be removed, as sentences.
     public func prune(keeping digests: Set<String>) -> [String] {
-        copies.prune(keeping: digests)
+        known.withLock { $0.keep(digests) }
+        return copies.prune(keeping: digests)
     }
 
     private static func status(
@@ -135,10 +128,10 @@ public final class HandlerStore: Sendable {
     }
 
     private func knownDigest(_ path: String, _ name: String, _ status: FileStatus) -> String? {
-        guard let checked = known.withLock({ $0[path] }), checked.status == status,
-            copies.holds(digest: checked.digest, name: name, size: status.size)
+        guard let digest = known.withLock({ $0.digest(path, status) }),
+            copies.holds(digest: digest, name: name, size: status.size)
         else { return nil }
-        return checked.digest
+        return digest
     }
 
     private func copy(
@@ -155,8 +148,31 @@ public final class HandlerStore: Sendable {
                 advice: "wait until its writer is done"
             )
         }
-        let settled = Int64(Date().timeIntervalSince1970 * 1e9) - status.changed > Self.settleNanoseconds
-        known.withLock { $0[path] = settled ? Checked(status: status, digest: digest) : nil }
+        let now = Int64(Date().timeIntervalSince1970 * 1e9)
+        known.withLock { $0.note(path, status, digest, now: now) }
         return digest
+    }
+}
+
+/// The digests of files that have not changed since they were read.
+struct KnownDigests {
+    /// Nanoseconds for which a changed file is hashed anew each time: file systems tell changes apart only by
+    /// the kernel's tick, so a second change may look like the first.
+    static let settleNanoseconds: Int64 = 2_000_000_000
+
+    private var files: [String: (status: FileStatus, digest: String)] = [:]
+
+    func digest(_ path: String, _ status: FileStatus) -> String? {
+        guard let file = files[path], file.status == status else { return nil }
+        return file.digest
+    }
+
+    mutating func keep(_ digests: Set<String>) {
+        files = files.filter { digests.contains($0.value.digest) }
+    }
+
+    /// Keeps a digest, unless the file was changed too recently before `now` (nanoseconds since 1970).
+    mutating func note(_ path: String, _ status: FileStatus, _ digest: String, now: Int64) {
+        files[path] = now - status.changed > Self.settleNanoseconds ? (status, digest) : nil
     }
 }

@@ -94,6 +94,18 @@ public struct TaskCgroups: Sendable {
                 + folder.tree.flatMap(\.members).map(String.init).joined(separator: ", ") + " do not end"
         }
     }
+
+    /// Kills what is in the groups of an attempt whose launcher is gone, and removes them; waits at most five
+    /// seconds.
+    /// - Parameter spec: What ``make(_:memory:processes:)`` gave.
+    public func end(_ spec: CgroupSpec) {
+        var left = spec.folders.map { CgroupFolder(path: $0) }
+        for _ in 0..<500 where !left.isEmpty {
+            for folder in left { folder.kill() }
+            left = left.filter { folder in (try? folder.remove()) == nil }
+            if !left.isEmpty { usleep(10_000) }
+        }
+    }
 }
 
 extension TaskCgroups {

@@ -1,5 +1,6 @@
 import CLinux
 import Foundation
+import Synchronization
 
 /// The thread behind a ``FolderWatch``: it sleeps in the kernel until something happens or is due.
 final class WatchLoop: Sendable {
@@ -9,7 +10,8 @@ final class WatchLoop: Sendable {
     /// The time between looks where the kernel does not tell of changes.
     static let rescanNanoseconds: Int64 = 2_000_000_000
 
-    private let paths: [String]
+    /// For the thread alone once it runs.
+    private let watches: Mutex<FolderWatches>
     private let quietNanoseconds: Int64
     private let stop: OpenDescriptor
     private let tell: @Sendable () -> Void
@@ -20,7 +22,7 @@ final class WatchLoop: Sendable {
         stop: consuming OpenDescriptor,
         tell: @escaping @Sendable () -> Void
     ) {
-        self.paths = paths
+        watches = Mutex(FolderWatches(paths: paths))
         let (seconds, attoseconds) = quiet.components
         quietNanoseconds = seconds * 1_000_000_000 + attoseconds / 1_000_000_000
         self.stop = stop
@@ -29,21 +31,23 @@ final class WatchLoop: Sendable {
 
     /// Runs until the pipe ends.
     func run() {
-        var watches = FolderWatches(paths: paths)
-        var schedule = Schedule(quiet: quietNanoseconds, rescans: watches.mustRescan, now: Self.now())
+        let (queue, rescans) = watches.withLock { ($0.descriptor, $0.mustRescan) }
+        var schedule = Schedule(quiet: quietNanoseconds, rescans: rescans, now: Self.now())
         while true {
-            switch wait(watches.descriptor, until: schedule.due) {
+            switch wait(queue, until: schedule.due) {
             case .stopped: return
             case .readable:
-                guard watches.read() else { continue }
-                schedule.changed(at: Self.now())
+                if watches.withLock({ $0.read() }) { schedule.changed(at: Self.now()) }
             case .due: break
             }
             let now = Self.now()
             guard let due = schedule.due, due <= now else { continue }
             // A folder that could not be watched may be watchable by now.
-            watches.refresh()
-            schedule.told(rescans: watches.mustRescan, now: now)
+            let rescans = watches.withLock { watches in
+                watches.refresh()
+                return watches.mustRescan
+            }
+            schedule.told(rescans: rescans, now: now)
             tell()
         }
     }

@@ -1,0 +1,113 @@
+import BulkheadCore
+import Foundation
+import Testing
+
+@testable import BulkheadHost
+
+/// A temporary folder of a test's own, removed at its end.
+final class HostFolder: Sendable {
+    let path: String
+
+    init() throws {
+        path = "/tmp/bulkhead-host-\(UInt64.random(in: 0 ... .max))"
+        try SystemFailure.checkErrno(unsafe mkdir(path, 0o755))
+        try setMode("", 0o755)
+    }
+
+    deinit {
+        let name = String(path.dropFirst("/tmp/".count))
+        for warning in TreeRemoval.remove(name, in: "/tmp") { Issue.record("\(warning)") }
+    }
+
+    func callAsFunction(_ name: String) -> String { path + "/" + name }
+
+    @discardableResult
+    func folder(_ name: String, mode: mode_t = 0o755) throws -> String {
+        try FileManager.default.createDirectory(atPath: self(name), withIntermediateDirectories: true)
+        try setMode(name, mode)
+        return self(name)
+    }
+
+    @discardableResult
+    func file(_ name: String, _ content: String, mode: mode_t = 0o644) throws -> String {
+        try file(name, bytes: Array(content.utf8), mode: mode)
+    }
+
+    @discardableResult
+    func file(_ name: String, bytes: [UInt8], mode: mode_t = 0o644) throws -> String {
+        try? FileManager.default.removeItem(atPath: self(name))
+        try Data(bytes).write(to: URL(fileURLWithPath: self(name)))
+        try setMode(name, mode)
+        return self(name)
+    }
+
+    @discardableResult
+    func link(_ name: String, to target: String) throws -> String {
+        try SystemFailure.checkErrno(unsafe symlink(target, self(name)))
+        return self(name)
+    }
+
+    func setMode(_ name: String, _ mode: mode_t) throws {
+        try SystemFailure.checkErrno(unsafe chmod(self(name), mode))
+    }
+
+    func give(_ name: String, to uid: UInt32) throws {
+        try SystemFailure.checkErrno(unsafe lchown(self(name), uid, .max))
+    }
+}
+
+/// What the tests' user may do.
+enum Rights {
+    static let isRoot = geteuid() == 0
+    static let needsRoot: Comment = "only root can give a file to another user"
+    static let isNotRoot = geteuid() != 0
+    static let bindsNotRoot: Comment = "root passes every folder whatever its mode"
+    static let canMount =
+        HostFeatures.effectiveCapabilities(status: ProcFile.text("/proc/self/status") ?? "") & (1 << 21) != 0
+}
+
+/// A program that a test runs to its end.
+enum Program {
+    struct Ended: Sendable {
+        var status: Int32
+        var wasKilled: Bool
+    }
+
+    static func run(_ path: String, _ arguments: [String]) async throws -> Ended {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: path)
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        return try await withCheckedThrowingContinuation { done in
+            process.terminationHandler = { ended in
+                done.resume(
+                    returning: Ended(
+                        status: ended.terminationStatus,
+                        wasKilled: ended.terminationReason == .uncaughtSignal
+                    )
+                )
+            }
+            do {
+                try process.run()
+            } catch {
+                done.resume(throwing: error)
+            }
+        }
+    }
+}
+
+/// Expects one of Bulkhead's own errors and gives it.
+func refusal<Value: ~Copyable>(
+    _ body: () throws(BulkheadError) -> Value,
+    sourceLocation: SourceLocation = #_sourceLocation
+) -> BulkheadError? {
+    do throws(BulkheadError) {
+        _ = try body()
+    } catch {
+        return error
+    }
+    Issue.record("nothing was refused", sourceLocation: sourceLocation)
+    return nil
+}
