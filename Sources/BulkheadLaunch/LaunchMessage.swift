@@ -68,7 +68,8 @@ public enum SupervisorMessage: Sendable, Equatable {
     case stop(attempt: UInt64, reason: StopReason)
     /// Everything of the stream below this offset is committed.
     case outputAck(attempt: UInt64, stream: OutputStream, offset: UInt64)
-    /// The outcome or the refusal is committed: the launcher forgets the attempt and answers `ready`.
+    /// The outcome or the refusal is committed: the launcher forgets the attempt and answers `ready`, or exits if
+    /// the outcome told of survivors.
     case outcomeAck(attempt: UInt64)
 }
 

@@ -10,6 +10,8 @@ public struct ProcessStat: Sendable, Equatable {
     public var group: Int32
     /// Kernel flags (PF_*).
     public var flags: UInt32
+    /// Clock ticks of its own processor time.
+    public var ownCPUTicks: UInt64
     /// Clock ticks of processor time: its own and that of the children it has waited for.
     public var cpuTicks: UInt64
     /// Clock ticks from boot to its start: with the pid and the boot id, its identity.
@@ -51,6 +53,7 @@ public struct ProcessStat: Sendable, Equatable {
         self.group = group
         self.flags = flags
         self.startTime = start
-        cpuTicks = user &+ system &+ UInt64(max(0, childUser)) &+ UInt64(max(0, childSystem))
+        ownCPUTicks = user &+ system
+        cpuTicks = ownCPUTicks &+ UInt64(max(0, childUser)) &+ UInt64(max(0, childSystem))
     }
 }

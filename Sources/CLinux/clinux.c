@@ -107,10 +107,14 @@ int clinux_set_no_new_privileges(void) {
     return (int)result(prctl(PR_SET_NO_NEW_PRIVS, 1ul, 0ul, 0ul, 0ul));
 }
 
+int clinux_set_timer_slack(unsigned long nanoseconds) {
+    return (int)result(prctl(PR_SET_TIMERSLACK, nanoseconds, 0ul, 0ul, 0ul));
+}
+
 int clinux_unshare(int flags) { return (int)result(unshare(flags)); }
 
 // The C library keeps two signals to itself and refuses to name them; the kernel's own call resets those too.
-int clinux_reset_signals(void) {
+int clinux_default_signal(int signal) {
     struct {
         void (*handler)(int);
         unsigned long flags;
@@ -118,10 +122,19 @@ int clinux_reset_signals(void) {
         uint64_t mask;
     } action;
     memset(&action, 0, sizeof action);
+    return (int)result(syscall(SYS_rt_sigaction, signal, &action, NULL, sizeof action.mask));
+}
+
+int clinux_reset_signals(void) {
     for (int signal = 1; signal <= 64; signal++) {
         if (signal == SIGKILL || signal == SIGSTOP) continue;
-        if (syscall(SYS_rt_sigaction, signal, &action, NULL, sizeof action.mask) < 0) return -errno;
+        int reset = clinux_default_signal(signal);
+        if (reset < 0) return reset;
     }
+    return clinux_unblock_signals();
+}
+
+int clinux_unblock_signals(void) {
     uint64_t none = 0;
     return (int)result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none));
 }
@@ -137,7 +150,7 @@ int clinux_child_signal_descriptor(void) {
 int clinux_drop_bounding_set(void) {
     for (unsigned long capability = 0; capability < 64; capability++) {
         int has = prctl(PR_CAPBSET_READ, capability, 0ul, 0ul, 0ul);
-        if (has < 0) return 0;  // EINVAL: beyond the last capability of this kernel.
+        if (has < 0) break;  // EINVAL: beyond the last capability of this kernel.
         if (has == 0) continue;
         if (prctl(PR_CAPBSET_DROP, capability, 0ul, 0ul, 0ul) < 0) return -errno;
     }

@@ -52,9 +52,12 @@ final class Attempt {
     ///   - spec: What to run.
     ///   - stdin: The handler's stdin.
     ///   - control: Where to report.
+    ///   - boundingSet: What emptying the launcher's bounding set gave.
     ///   - now: The time.
     /// - Throws: What could not be made before the fork, or the fork itself.
-    init(spec: LaunchSpec, stdin: borrowing Descriptor, control: ControlSocket, now: UInt64) throws(Refusal) {
+    init(spec: LaunchSpec, stdin: borrowing Descriptor, control: ControlSocket, boundingSet: Int32, now: UInt64)
+        throws(Refusal)
+    {
         let output = try Pipe("the pipe of stdout")
         let errors = try Pipe("the pipe of stderr")
         let events = try Pipe("the event pipe")
@@ -74,6 +77,7 @@ final class Attempt {
         plan = ChildPlan(
             spec: spec,
             budget: budget,
+            boundingSet: boundingSet,
             descriptors: [
                 stdin.number, output.write.number, errors.write.number, events.write.number, report.write.number,
             ]
@@ -98,28 +102,34 @@ final class Attempt {
     /// When it must be woken at the latest.
     func deadline(after now: UInt64) -> UInt64? {
         if reapAgain { return now }
-        var deadlines = [launchDeadline, denials.deadline, steps.deadline, nextPass]
+        var deadlines = [launchDeadline, steps.deadline, nextPass]
         if phase == .running { deadlines += [timeoutDeadline, nextBudgetLook] }
         if phase == .running || phase == .ending {
-            deadlines += [drain.resumption(after: now), treeHasEnded ? drain.endDeadline : nil]
+            deadlines += [denials.deadline, drain.resumption(after: now), treeHasEnded ? drain.endDeadline : nil]
         }
         return deadlines.compactMap(\.self).min()
     }
 
     /// Takes what is ready.
     func handle(_ poll: borrowing PollSet, at now: UInt64) {
+        // The exec comes before the handler's first call: a call that is denied while the launch still counts as
+        // going on shows that its end is only waiting to be read.
+        let mayHaveStarted = phase == .launching && poll.isReady(.listener)
+        if poll.isReady(.status) || mayHaveStarted { readStatus(at: now) }
         if poll.isReady(.listener) { answerDenials(at: now) }
-        if poll.isReady(.status) { readStatus(at: now) }
         if poll.isReady(.children) || reapAgain { reap(at: now) }
         if phase == .running || phase == .ending { drain.read(poll, at: now) }
     }
 
     /// Does what is due.
     func tick(at now: UInt64) {
-        denials.tell(at: now)
+        if phase == .running || phase == .ending { denials.tell(at: now) }
         if let deadline = launchDeadline, now >= deadline { failLaunch(at: now) }
         if phase == .running {
-            if let deadline = timeoutDeadline, now >= deadline { stop(.timeout, at: now) }
+            if let deadline = timeoutDeadline, now >= deadline {
+                timeoutDeadline = nil
+                stop(.timeout, at: now)
+            }
             if let look = nextBudgetLook, now >= look { countProcessorTime(at: now) }
         }
         act(steps.handle(.deadline, at: now), at: now)
@@ -192,7 +202,6 @@ extension Attempt {
         let words = LaunchStage.listener.words
         let held = Descriptor(try check(clinux_pidfd_open(tree.leader), .listener, words))
         let giveUpAt = monotonicNow() + 2_000_000_000
-        var tries = 0
         while true {
             let fetched = clinux_pidfd_getfd(held.number, ChildStages.listenerPlace)
             if fetched >= 0 { return fetched }
@@ -200,8 +209,7 @@ extension Attempt {
             guard fetched == -EBADF, monotonicNow() < giveUpAt else {
                 throw Refusal(stage: .listener, errno: -fetched, detail: words)
             }
-            tries += 1
-            if tries > 50 { usleep(50) } else { sched_yield() }
+            usleep(20)
         }
     }
 
@@ -269,7 +277,7 @@ extension Attempt {
                 reapAgain = true
                 return
             case .waiting:
-                if tree.leaderIsReaped, nextPass == nil { sweep(at: now) }
+                if tree.leaderIsReaped, nextPass == nil { act(.kill, at: now) }
                 return
             }
         }
@@ -280,8 +288,8 @@ extension Attempt {
         guard phase == .running else { return }
         wallNanoseconds = now - startedAt
         beginEnd(at: now)
+        // Most handlers leave nothing behind that would have to be killed: reaping tells.
         _ = steps.handle(.exited, at: now)
-        writeCgroupKill()
     }
 
     private func beginEnd(at now: UInt64) {
@@ -332,6 +340,10 @@ extension Attempt {
 
     private func answerDenials(at now: UInt64) {
         guard case .end(let call) = denials.answer(handler: tree.leader) else { return }
+        guard phase != .launching else {
+            let words = "\(spec.executable): the filter denies the launcher's own call \(call)"
+            return refuse(Refusal(stage: .exec, errno: EPERM, detail: words), at: now)
+        }
         let wasRunning = steps.phase == .running
         stop(.syscallDenied, at: now)
         if wasRunning, steps.reason == .syscallDenied { killedBySyscall = call }

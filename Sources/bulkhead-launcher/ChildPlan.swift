@@ -28,9 +28,13 @@ import Glibc
 }
 
 /// Everything that the child needs, laid out before the fork, so that it has nothing to prepare.
-struct ChildPlan {
+///
+/// A class: the child only looks at it, and copies nothing.
+final class ChildPlan {
     let spec: LaunchSpec
     let launcher: pid_t
+    /// What emptying the bounding set gave, which the launcher did for all of its children: 0 or a negated errno.
+    let boundingSet: Int32
     /// Sources of fd 0 to 3, then the status pipe.
     let stdin, stdout, stderr, events, status: Int32
 
@@ -42,8 +46,9 @@ struct ChildPlan {
     let rulePaths: CStrings
     let budget: CPUBudget?
 
-    init(spec: LaunchSpec, budget: CPUBudget?, descriptors: [Int32]) {
+    init(spec: LaunchSpec, budget: CPUBudget?, boundingSet: Int32, descriptors: [Int32]) {
         self.spec = spec
+        self.boundingSet = boundingSet
         self.budget = budget
         launcher = getpid()
         stdin = descriptors[0]

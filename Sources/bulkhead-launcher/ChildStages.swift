@@ -12,6 +12,8 @@ struct ChildStages {
     private static let statusPlace: Int32 = 4
     /// Where the filter's listener then comes to lie: the launcher fetches it from this number.
     static let listenerPlace: Int32 = 5
+    /// Nanoseconds; the kernel's default, which the launcher has changed for itself.
+    private static let usualTimerSlack: UInt = 50_000
     /// An item that means no path at all.
     private static let noItem = UInt32.max
 
@@ -22,7 +24,7 @@ struct ChildStages {
 
     /// Runs every step; returns only by the handler's start or the child's end.
     mutating func run() -> Never {
-        step(.signals, clinux_reset_signals())
+        resetSignals()
         umask(0o022)
         step(.session, result(setsid()))
         placeDescriptors()
@@ -42,9 +44,18 @@ struct ChildStages {
         fail(.exec, errno)
     }
 
+    /// The launcher has reset all of them at its own start and ignores few since.
+    private func resetSignals() {
+        for number in ignoredSignals { step(.signals, clinux_default_signal(number)) }
+        step(.signals, clinux_unblock_signals())
+        step(.signals, clinux_set_timer_slack(Self.usualTimerSlack))
+    }
+
     private mutating func placeDescriptors() {
-        let places = [(plan.stdin, STDIN_FILENO), (plan.stdout, STDOUT_FILENO), (plan.stderr, STDERR_FILENO)]
-        for (source, place) in places + [(plan.events, 3)] { step(.stdio, result(dup2(source, place))) }
+        step(.stdio, result(dup2(plan.stdin, STDIN_FILENO)))
+        step(.stdio, result(dup2(plan.stdout, STDOUT_FILENO)))
+        step(.stdio, result(dup2(plan.stderr, STDERR_FILENO)))
+        step(.stdio, result(dup2(plan.events, 3)))
         step(.stdio, clinux_duplicate_to(plan.status, Self.statusPlace))
         status = Self.statusPlace
         // The launcher's own go here already: a low limit of open files must not meet their high numbers.
@@ -81,8 +92,7 @@ struct ChildStages {
         if plan.spec.user != nil { step(.user, clinux_set_no_groups()) }
         // Without the bounding set not even a root user's exec gives a capability back. Any other user's exec
         // gives none anyway, so that lacking the right to empty it is no loss there.
-        let dropped = clinux_drop_bounding_set()
-        if (plan.spec.user?.uid ?? geteuid()) == 0 { step(.user, dropped) }
+        if (plan.spec.user?.uid ?? geteuid()) == 0 { step(.user, plan.boundingSet) }
         if let user = plan.spec.user {
             step(.user, clinux_set_gid(user.gid))
             step(.user, clinux_set_uid(user.uid))

@@ -63,7 +63,7 @@ final class ControlSocket {
 
     func receive() -> Incoming {
         let (result, packet, bytes) = buffer.receive(descriptor)
-        if result == -EAGAIN { return .nothing }
+        if Self.passes(-result) { return .nothing }
         guard result == 0, !packet.end else {
             close()
             return .closed
@@ -107,7 +107,12 @@ final class ControlSocket {
         let flags = Int32(MSG_DONTWAIT)
         let sent = unsafe clinux_send_packet(descriptor, bytes, bytes.count, nil, 0, flags)
         if sent >= 0 { return true }
-        if sent != -Int(EAGAIN) { close() }
+        if !Self.passes(Int32(-sent)) { close() }
         return false
+    }
+
+    /// Whether an error says nothing about the other end.
+    private static func passes(_ errno: Int32) -> Bool {
+        errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM
     }
 }

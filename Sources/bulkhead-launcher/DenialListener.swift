@@ -17,6 +17,7 @@ final class DenialListener {
     private var rule: NotificationRule
     private var descriptor: Descriptor?
     private var tellAt: UInt64 = 0
+    private var isOver = false
 
     /// Notifications that are answered before the loop looks at anything else.
     private static let batch = 64
@@ -33,7 +34,8 @@ final class DenialListener {
         rule = NotificationRule(filter: spec.filter, numbers: numbers)
     }
 
-    var number: Int32? { descriptor?.number }
+    /// The number to poll; nil once a denied call has ended the tree: what is still asked then gets no answer.
+    var number: Int32? { isOver ? nil : descriptor?.number }
 
     /// When the next `denied` messages are due, if anything is to be told.
     var deadline: UInt64? { counts.hasChanges ? tellAt : nil }
@@ -53,7 +55,10 @@ final class DenialListener {
             var notification = clinux_notification()
             // A process that went away between poll and receive is nothing to answer.
             guard unsafe clinux_notification_receive(number, &notification) == 0 else { continue }
-            if case .end(let call) = answer(notification, number, handler) { return .end(killedBy: call) }
+            if case .end(let call) = answer(notification, number, handler) {
+                isOver = true
+                return .end(killedBy: call)
+            }
         }
         return .goOn
     }

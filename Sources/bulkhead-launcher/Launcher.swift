@@ -6,6 +6,7 @@ import Glibc
 final class Launcher {
     private let control: ControlSocket
     private let childSignals: Descriptor
+    private let boundingSet: Int32
     private let buffer = ReadBuffer(capacity: 1024)
     private var poll = PollSet()
     private var attempt: Attempt?
@@ -16,8 +17,9 @@ final class Launcher {
     /// The other end broke the protocol (sysexits.h).
     static let protocolViolation: Int32 = 76
 
-    init(control: Int32, childSignals: consuming Descriptor) {
+    init(control: Int32, childSignals: consuming Descriptor, boundingSet: Int32) {
         self.control = ControlSocket(descriptor: control)
+        self.boundingSet = boundingSet
         self.childSignals = consume childSignals
     }
 
@@ -74,7 +76,7 @@ final class Launcher {
             sayReady()
         case .launch(let header):
             guard isPrepared else { return reject("a launch before prepare", at: now) }
-            guard attempt == nil else { return reject("a launch while an attempt is there", at: now) }
+            guard attempt == nil, refusedNumber == nil else { return reject("a launch while an attempt is there", at: now) }
             launch(header, descriptors, at: now)
         case .stop(let number, let reason):
             if number == attempt?.number { attempt?.stop(reason, at: now) }
@@ -100,7 +102,7 @@ final class Launcher {
                 throw Refusal(stage: .spec, errno: errno, detail: "the descriptors of spec and stdin did not come")
             }
             let spec = try readSpec(header, specFile)
-            attempt = try Attempt(spec: spec, stdin: stdin, control: control, now: now)
+            attempt = try Attempt(spec: spec, stdin: stdin, control: control, boundingSet: boundingSet, now: now)
         } catch {
             refusedNumber = header.attempt
             control.send(

@@ -2,6 +2,9 @@ import BulkheadLaunch
 import CLinux
 import Glibc
 
+/// Whether /proc has the lists of children (CONFIG_PROC_CHILDREN); looked up once.
+let kernelListsChildren = unsafe access("/proc/self/task/\(getpid())/children", R_OK) == 0
+
 /// A process of the tree, as /proc shows it.
 struct TreeProcess {
     var pid: pid_t
@@ -33,7 +36,6 @@ final class ProcessTree {
 
     private let launcher = getpid()
     private let buffer = ReadBuffer(capacity: 16384)
-    private let kernelListsChildren: Bool
     private var passes = 0
 
     private static let reapBatch = 256
@@ -42,7 +44,6 @@ final class ProcessTree {
 
     init(leader: pid_t) {
         self.leader = leader
-        kernelListsChildren = unsafe access("/proc/\(launcher)/task/\(launcher)/children", R_OK) == 0
     }
 
     /// Nanoseconds of processor time of every process that was reaped.

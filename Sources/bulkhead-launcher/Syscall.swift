@@ -52,6 +52,9 @@ struct Pipe: ~Copyable {
     }
 }
 
+/// What the launcher ignores, and its children must not.
+let ignoredSignals = [SIGINT, SIGTERM, SIGHUP, SIGPIPE]
+
 /// Nanoseconds of the monotonic clock.
 func monotonicNow() -> UInt64 {
     var time = timespec()

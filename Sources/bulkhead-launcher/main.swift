@@ -4,11 +4,11 @@ import BulkheadLaunch
 import CLinux
 import Glibc
 
-/// Resets what a thread of the supervisor may have left behind, and what a terminal or a service manager sends
-/// to everybody: only the end of the socket ends a launcher.
+/// Resets what a thread of the supervisor may have left behind, then ignores what a terminal or a service manager
+/// sends to everybody: only the end of the socket ends a launcher.
 func resetSignals() {
     _ = clinux_reset_signals()
-    for number in [SIGINT, SIGTERM, SIGHUP, SIGPIPE] { _ = signal(number, SIG_IGN) }
+    for number in ignoredSignals { _ = signal(number, SIG_IGN) }
 }
 
 /// Moves the control socket away from fd 0, where the handler's stdin will be; nil if there is none.
@@ -27,10 +27,9 @@ func takeControlSocket() -> Int32? {
 
 /// Fills the numbers that a child gives away anew, 0 to 9, so that none of its sources lies there.
 func reserveLowDescriptors() -> Bool {
-    let null = unsafe clinux_openat(AT_FDCWD, "/dev/null", O_RDWR, 0)
-    guard null >= 0, dup2(null, STDIN_FILENO) == STDIN_FILENO else { return false }
-    var last = null
-    while last >= 0, last < 10 { last = clinux_fcntl(null, F_DUPFD_CLOEXEC, 3) }
+    _ = close(STDIN_FILENO)
+    var last: Int32 = 0
+    while last >= 0, last < 10 { last = unsafe clinux_openat(AT_FDCWD, "/dev/null", O_RDWR, 0) }
     if last >= 10 { _ = close(last) }
     return last >= 10
 }
@@ -46,9 +45,13 @@ func serve() -> Int32 {
         complain("cannot set itself up: errno \(errno)")
         return EX_OSERR
     }
+    // A wait for a child's filter is shorter than the lateness that is usual.
+    _ = clinux_set_timer_slack(1)
     // Handlers of the same user may neither trace the launcher nor read its memory.
     _ = clinux_set_dumpable(false)
-    return Launcher(control: control, childSignals: Descriptor(childSignals)).run()
+    // The launcher executes nothing but its children, so that it can give the set up for them once and for all.
+    let boundingSet = clinux_drop_bounding_set()
+    return Launcher(control: control, childSignals: Descriptor(childSignals), boundingSet: boundingSet).run()
 }
 
 exit(serve())

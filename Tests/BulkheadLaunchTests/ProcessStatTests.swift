@@ -15,6 +15,8 @@ struct ProcessStatTests {
         #expect(stat.pid == 4711)
         #expect(stat.state == UInt8(ascii: "S"))
         #expect(stat.parent == 42)
+        #expect(stat.group == 4711)
+        #expect(stat.ownCPUTicks == 7)
         #expect(stat.cpuTicks == 18)
         #expect(stat.startTime == 12345)
         #expect(!stat.hasExecuted)

@@ -115,6 +115,16 @@ struct LauncherSandboxTests {
         #expect(report.refusal?.errno == EPERM)
     }
 
+    @Test("on-denied kill of the launcher's own exec is a refusal too")
+    func killedByOwnDenial() throws {
+        var spec = shell("exit 0")
+        let program = notifyingFilter([clinux_execve_number])
+        spec.filter = FilterSpec(program: program, hasListener: true, onDenied: .kill)
+        let report = try LauncherDriver().run(spec)
+        #expect(report.refusal?.stage == .exec)
+        #expect(report.refusal?.errno == EPERM)
+    }
+
     @Test("a filter that kills the exec is a refusal, not an end of the handler")
     func killedOwnExec() throws {
         var program = notifyingFilter([clinux_execve_number])

@@ -187,6 +187,25 @@ struct LauncherTests {
         #expect(try driver.collect(attempt, report).outcome?.ending == .exited(code: 9))
     }
 
+    @Test("a launcher that waits, for a window, a timeout or a grace, does not spin")
+    func waitsQuietly() throws {
+        let driver = try LauncherDriver()
+        var spec = shell("trap '' TERM; head -c 2000000 /dev/zero & while :; do sleep 1; done")
+        spec.timeoutNanoseconds = 400_000_000
+        spec.graceNanoseconds = 600_000_000
+        spec.cpuNanoseconds = 60_000_000_000
+        let attempt = try driver.launch(spec)
+        var report = AttemptReport()
+        while try !report.take(try driver.receive()) {}
+        #expect(report.outcome?.ending == .signaled(signal: SIGKILL))
+        #expect(report.stdout.count <= LaunchLimits.windowBytes + LaunchLimits.drainBytes)
+        let content = try #require(FileManager.default.contents(atPath: "/proc/\(driver.pid)/stat"))
+        // A launcher that spun for the second it had to wait would show a hundred ticks.
+        #expect(try #require(ProcessStat(ArraySlice(content))).ownCPUTicks < 30)
+        try driver.send(.outcomeAck(attempt: attempt))
+        try driver.expectReady()
+    }
+
     @Test("the launcher ends what takes longer than its timeout")
     func timeout() throws {
         var spec = shell("exec sleep 100")

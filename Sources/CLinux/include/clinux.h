@@ -65,10 +65,19 @@ int clinux_set_dumpable(bool dumpable);
 int clinux_set_parent_death_signal(int signal);
 
 int clinux_set_no_new_privileges(void);
+// Nanoseconds by which the kernel may be late with the caller's waits; children inherit it.
+int clinux_set_timer_slack(unsigned long nanoseconds);
+
 int clinux_unshare(int flags);
 
 // Blocks no signal and gives each its default disposition.
 int clinux_reset_signals(void);
+
+// Gives one signal its default disposition.
+int clinux_default_signal(int signal);
+
+// Blocks no signal.
+int clinux_unblock_signals(void);
 
 // A descriptor that is readable when a child has ended; SIGCHLD stays blocked.
 int clinux_child_signal_descriptor(void);
