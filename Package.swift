@@ -133,7 +133,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["BulkheadCore", "BulkheadLaunch"],
+            dependencies: ["BulkheadCore", "BulkheadLaunch", "CLinux"],
             swiftSettings: strict
         ),
     ] + (fuzzing ? fuzzers : [])
@@ -152,12 +152,14 @@ var fuzzers: [Target] {
             name: "policy-fuzzer",
             dependencies: ["BulkheadPolicy"],
             path: "Tests/Fuzzers/Policy",
+            exclude: ["corpus"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]
         ),
         .executableTarget(
             name: "json-fuzzer",
             dependencies: ["BulkheadCore"],
             path: "Tests/Fuzzers/JSON",
+            exclude: ["corpus"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]
         ),
     ]

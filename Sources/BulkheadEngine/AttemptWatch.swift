@@ -99,7 +99,7 @@ struct AttemptWatch: Sendable {
             ending(of: outcome),
             handlerError: said.error,
             retriesLeft: entry.policy.retry.limit - task.retries,
-            deniedHint: denied.hint(policyFile: entry.policyFile)
+            deniedHint: denied.hint(for: entry)
         )
         return makeFinish(decision, said: said, denied: denied, outcome: outcome)
     }

@@ -27,10 +27,7 @@ final class ChildProcess: Sendable {
         var lineWaiters: [(text: String, continuation: CheckedContinuation<Bool, Never>)] = []
     }
 
-    /// Starts a program.
-    /// - Parameters:
-    ///   - stdin: All that it reads from stdin.
-    ///   - environment: All that it finds in its environment.
+    /// Starts a program that reads this from stdin and finds nothing else in its environment.
     init(
         _ executable: String,
         _ arguments: [String],
@@ -119,7 +116,9 @@ final class ChildProcess: Sendable {
         let (waiters, lineWaiters, result) = state.withLock {
             state -> ([CheckedContinuation<Result, Never>], [CheckedContinuation<Bool, Never>], Result?) in
             change(&state)
-            guard let status = state.status, state.openPipes == 0, state.result == nil else { return ([], [], nil) }
+            guard let status = state.status, state.openPipes == 0, state.result == nil else {
+                return ([], [], nil)
+            }
             let signal = status & 0x7f
             state.result = Result(
                 code: signal == 0 ? status >> 8 & 0xff : nil,
@@ -155,7 +154,9 @@ final class ChildProcess: Sendable {
         unsafe signal(SIGPIPE, SIG_IGN)
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = unsafe rest.withUnsafeBytes { unsafe Foundation.write(descriptor, $0.baseAddress, $0.count) }
+            let count = unsafe rest.withUnsafeBytes {
+                unsafe Foundation.write(descriptor, $0.baseAddress, $0.count)
+            }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { break }
             rest = rest.dropFirst(count)

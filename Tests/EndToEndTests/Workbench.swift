@@ -74,7 +74,10 @@ final class Workbench: Sendable {
     }
 
     /// Starts `bulkhead serve` and waits until it is ready.
-    func start(_ arguments: [String] = [], environment added: [String: String] = [:]) async throws -> ChildProcess {
+    func start(
+        _ arguments: [String] = [],
+        environment added: [String: String] = [:]
+    ) async throws -> ChildProcess {
         let server = try launchServer(arguments, environment: added)
         guard await server.says("ready") else {
             throw BulkheadError(.internal, "serve ended before it was ready: \(server.errorsSoFar)")
@@ -83,7 +86,10 @@ final class Workbench: Sendable {
     }
 
     /// Starts `bulkhead serve` without waiting for anything.
-    func launchServer(_ arguments: [String] = [], environment added: [String: String] = [:]) throws -> ChildProcess {
+    func launchServer(
+        _ arguments: [String] = [],
+        environment added: [String: String] = [:]
+    ) throws -> ChildProcess {
         try ChildProcess(
             Self.programs + "/bulkhead",
             [
