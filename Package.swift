@@ -18,11 +18,15 @@ let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+let hummingbirdCore: Target.Dependency = .product(name: "HummingbirdCore", package: "hummingbird")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let configuration: Target.Dependency = .product(name: "Configuration", package: "swift-configuration")
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTPTypes: Target.Dependency = .product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let httpTypes: Target.Dependency = .product(name: "HTTPTypes", package: "swift-http-types")
 let nioHTTP: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 
 let package = Package(
@@ -34,8 +38,10 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -75,8 +81,8 @@ let package = Package(
         .target(
             name: "BulkheadHTTP",
             dependencies: [
-                "BulkheadAPI", "BulkheadCore", "BulkheadEngine", hummingbird, lifecycle, logging, nioCore,
-                nioPosix,
+                "BulkheadAPI", "BulkheadCore", "BulkheadEngine", httpTypes, hummingbird, hummingbirdCore,
+                lifecycle, logging, nioCore, nioHTTPTypes, nioPosix,
             ],
             swiftSettings: strict
         ),
@@ -86,7 +92,7 @@ let package = Package(
             dependencies: [
                 "BulkheadAPI", "BulkheadCore", "BulkheadEngine", "BulkheadHTTP", "BulkheadHost",
                 "BulkheadPolicy", "BulkheadSandbox", "BulkheadStore", arguments, configuration, lifecycle,
-                logging, nioCore, nioHTTP, nioPosix,
+                logging, nioCore, nioHTTP, nioPosix, unixSignals,
             ],
             swiftSettings: strict
         ),

@@ -96,6 +96,7 @@ struct AttemptRunner: Sendable {
         _ launcher: Launcher,
         _ live: LiveAttempt
     ) async throws -> AttemptEnd {
+        let persistence = Persistence(live: live, logger: logger)
         let watch = AttemptWatch(
             task: task,
             entry: entry,
@@ -118,7 +119,9 @@ struct AttemptRunner: Sendable {
         }
         switch last {
         case .finished(let finish):
-            let outcome = try await store.finish(finish)
+            let outcome = try await persistence.write { () throws(BulkheadError) in
+                try await store.finish(finish)
+            }
             launcher.send(.outcomeAck(attempt: UInt64(task.attempt)))
             launchers.giveBack(launcher)
             feed.tell(task.id)
@@ -134,7 +137,10 @@ struct AttemptRunner: Sendable {
                 metadata: ["task": "\(task.id)", "launcher": "\(launcher.mark.pid)", "reason": "\(reason)"]
             )
             await preparation.endTree(of: place, process: process, launcher: launcher.mark)
-            let outcome = try await store.finish(lossFinish(task, entry))
+            let finish = lossFinish(task, entry)
+            let outcome = try await persistence.write { () throws(BulkheadError) in
+                try await store.finish(finish)
+            }
             feed.tell(task.id)
             return .ended(outcome)
         }

@@ -32,7 +32,8 @@ struct AttemptWatch: Sendable {
             store: runner.store,
             launcher: launcher,
             live: live,
-            feed: runner.feed
+            feed: runner.feed,
+            logger: runner.logger
         )
         let progress = ProgressIntake(
             id: task.id,

@@ -82,6 +82,12 @@ actor Dispatcher {
                 guard isDispatching else { break }
                 do {
                     try await pass(&group)
+                } catch let error as BulkheadError where error.retryAfterSeconds != nil {
+                    logger.warning(
+                        "the queues could not be read; tried again",
+                        metadata: ["error": "\(error)"]
+                    )
+                    setAlarm(after: .seconds(error.retryAfterSeconds ?? 1))
                 } catch {
                     fail(error)
                 }
@@ -229,16 +235,22 @@ actor Dispatcher {
 
     /// Arranges the next look for the earliest moment for which something waits.
     private func setAlarm(nextDate: Timestamp?) {
-        alarm?.cancel()
         let now = clocks.steady()
         var waits = pools.values.compactMap(\.health.backoffUntil).filter { $0 > now }.map { $0 - now }
         if let nextDate { waits.append(nextDate - clocks.wall()) }
         if let launchPause { waits.append(launchPause.until - now) }
-        guard let wait = waits.min() else { return }
-        let bounded = min(max(wait, .milliseconds(1)), Self.longestSleep)
+        if let wait = waits.min() {
+            setAlarm(after: min(max(wait, .milliseconds(1)), Self.longestSleep))
+        } else {
+            alarm?.cancel()
+        }
+    }
+
+    private func setAlarm(after wait: Duration) {
+        alarm?.cancel()
         alarm = Task { [signal] in
             do {
-                try await Task.sleep(for: bounded)
+                try await Task.sleep(for: wait)
                 signal.yield()
             } catch {
                 // A newer alarm has taken the place of this one.

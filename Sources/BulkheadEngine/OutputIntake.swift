@@ -3,6 +3,7 @@ import BulkheadHost
 import BulkheadLaunch
 import BulkheadPolicy
 import BulkheadStore
+import Logging
 
 /// Takes an attempt's output into the store and acknowledges it once it is committed.
 ///
@@ -16,6 +17,7 @@ actor OutputIntake {
     private let launcher: Launcher
     private let live: LiveAttempt
     private let feed: TaskFeed
+    private let persistence: Persistence
     private var waiting: [OutputChunk] = []
     private var commit: Task<Void, Never>?
     private var failure: (any Error)?
@@ -26,7 +28,8 @@ actor OutputIntake {
         store: Store,
         launcher: Launcher,
         live: LiveAttempt,
-        feed: TaskFeed
+        feed: TaskFeed,
+        logger: Logger
     ) {
         self.task = task
         self.attempt = task.attempt
@@ -35,6 +38,7 @@ actor OutputIntake {
         self.launcher = launcher
         self.live = live
         self.feed = feed
+        persistence = Persistence(live: live, logger: logger)
     }
 
     /// Takes bytes of a stream; they are in the store some time later.
@@ -75,7 +79,9 @@ actor OutputIntake {
             let batch = waiting
             waiting = []
             do {
-                let outcome = try await store.append(batch)
+                let outcome = try await persistence.write { [store] () throws(BulkheadError) in
+                    try await store.append(batch)
+                }
                 acknowledge(batch)
                 feed.tell(task.id)
                 let written = outcome.entries.map(\.attemptBytes).max() ?? 0

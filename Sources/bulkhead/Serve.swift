@@ -50,7 +50,8 @@ struct Serve: AsyncParsableCommand {
             logger: logger
         )
         let announcement = Announcement(supervisor: supervisor, settings: settings, asJSON: json)
-        try await Self.run([supervisor] + listeners + [announcement], logger: logger)
+        // Services end in the reverse of this order, so that the API answers until the supervisor has ended.
+        try await Self.run(listeners + [supervisor, announcement], logger: logger)
     }
 
     private static func run(_ services: [any Service], logger: Logger) async throws {
