@@ -17,34 +17,34 @@ final class Attempt {
     }
 
     let number: UInt64
-    private(set) var phase = Phase.launching
+    var phase = Phase.launching
     /// Processes that could not be ended.
-    private(set) var survivors: UInt32 = 0
+    var survivors: UInt32 = 0
 
-    private let spec: LaunchSpec
-    private let plan: ChildPlan
-    private let control: ControlSocket
-    private let tree: ProcessTree
-    private let drain: Drain
-    private let denials: DenialListener
-    private let budget: CPUBudget?
-    private var steps: StopSteps
-    private var status: Descriptor?
-    private var pendingStop: StopReason?
-    private var refusal: Refusal?
-    private var ending: Ending?
-    private var killedBySyscall: UInt32?
-    private var wallNanoseconds: UInt64 = 0
-    private var startedAt: UInt64 = 0
-    private var treeHasEnded = false
-    private var reapAgain = false
+    let spec: LaunchSpec
+    let plan: ChildPlan
+    let control: ControlSocket
+    let tree: ProcessTree
+    let drain: Drain
+    let denials: DenialListener
+    let budget: CPUBudget?
+    var steps: StopSteps
+    var status: Descriptor?
+    var pendingStop: StopReason?
+    var refusal: Refusal?
+    var ending: Ending?
+    var killedBySyscall: UInt32?
+    var wallNanoseconds: UInt64 = 0
+    var startedAt: UInt64 = 0
+    var treeHasEnded = false
+    var reapAgain = false
 
-    private var launchDeadline: UInt64?
-    private var timeoutDeadline: UInt64?
-    private var nextBudgetLook: UInt64?
-    private var nextPass: UInt64?
-    private var passPause: UInt64 = 1_000_000
-    private var sweepDeadline: UInt64 = .max
+    var launchDeadline: UInt64?
+    var timeoutDeadline: UInt64?
+    var nextBudgetLook: UInt64?
+    var nextPass: UInt64?
+    var passPause: UInt64 = 1_000_000
+    var sweepDeadline: UInt64 = .max
 
     /// Forks the child of a spec.
     ///
@@ -163,266 +163,5 @@ final class Attempt {
         beginEnd(at: now)
         act(.kill, at: now)
         reap(at: now)
-    }
-}
-
-/// The launch.
-extension Attempt {
-    private func readStatus(at now: UInt64) {
-        guard let number = status?.number else { return }
-        var bytes = [UInt8](repeating: 0, count: 8 * ChildReport.size)
-        let count = unsafe read(number, &bytes, bytes.count)
-        if count < 0 { return }
-        guard count > 0 else {
-            concludeLaunch(at: now)
-            return
-        }
-        do {
-            for report in try ChildReport.reports(in: bytes[..<count]) { try take(report) }
-        } catch let error as Refusal {
-            refuse(error, at: now)
-        } catch {
-            refuse(Refusal(stage: .fork, errno: EPROTO, detail: "\(error)"), at: now)
-        }
-    }
-
-    private func take(_ report: ChildReport) throws(Refusal) {
-        switch report {
-        case .installing:
-            if let listener = try fetchListener() { denials.adopt(Descriptor(listener)) }
-        case .failed(let stage, let errno, let item):
-            refusal = Refusal(stage: stage, errno: errno, detail: detail(of: stage, errno, item))
-        }
-    }
-
-    /// The listener is in the child's table a moment after its report, at a number that is known beforehand.
-    ///
-    /// - Returns: The listener; nil if the child has ended, of which it has reported the cause.
-    private func fetchListener() throws(Refusal) -> Int32? {
-        let words = LaunchStage.listener.words
-        let held = Descriptor(try check(clinux_pidfd_open(tree.leader), .listener, words))
-        let giveUpAt = monotonicNow() + 2_000_000_000
-        while true {
-            let fetched = clinux_pidfd_getfd(held.number, ChildStages.listenerPlace)
-            if fetched >= 0 { return fetched }
-            if tree.leaderHasEnded() { return nil }
-            guard fetched == -EBADF, monotonicNow() < giveUpAt else {
-                throw Refusal(stage: .listener, errno: -fetched, detail: words)
-            }
-            usleep(20)
-        }
-    }
-
-    /// The status pipe is closed: by the exec, or by the child's end before it.
-    private func concludeLaunch(at now: UInt64) {
-        status = nil
-        launchDeadline = nil
-        if let refusal {
-            refuse(refusal, at: now)
-        } else if let stat = tree.leaderStat(), stat.hasExecuted {
-            begin(startTime: stat.startTime, at: now)
-        } else {
-            let words = "\(spec.executable): the process ended before it could be executed"
-            refuse(Refusal(stage: .exec, errno: ECANCELED, detail: words), at: now)
-        }
-    }
-
-    private func begin(startTime: UInt64, at now: UInt64) {
-        phase = .running
-        startedAt = now
-        if spec.timeoutNanoseconds > 0 {
-            let (sum, overflow) = now.addingReportingOverflow(spec.timeoutNanoseconds)
-            timeoutDeadline = overflow ? nil : sum
-        }
-        nextBudgetLook = budget.map { now + $0.pause(after: 0) }
-        control.send(.started(attempt: number, pid: tree.leader, startTime: startTime))
-        reap(at: now)
-        if let pendingStop { stop(pendingStop, at: now) }
-    }
-
-    private func failLaunch(at now: UInt64) {
-        refuse(Refusal(stage: .exec, errno: ETIMEDOUT, detail: spec.executable), at: now)
-    }
-
-    private func refuse(_ why: Refusal, at now: UInt64) {
-        // A child that told why, and whose listener could not be had after that, has told the cause.
-        refusal = refusal ?? why
-        status = nil
-        drain.close()
-        beginEnd(at: now)
-        act(.kill, at: now)
-        reap(at: now)
-    }
-
-    private func detail(of stage: LaunchStage, _ errno: Int32, _ item: UInt32) -> String {
-        let subject = plan.subject(of: stage, item: item)
-        guard stage == .exec, errno == ENOENT, unsafe access(spec.executable, F_OK) == 0 else { return subject }
-        return "\(subject): its interpreter does not exist"
-    }
-}
-
-/// The run and its end.
-extension Attempt {
-    private func reap(at now: UInt64) {
-        reapAgain = false
-        // Until the launch is concluded the zombie is needed: its flags tell whether the exec took place.
-        guard phase != .launching else { return }
-        while !treeHasEnded {
-            switch tree.reap() {
-            case .leader(let ending):
-                leaderEnded(ending, at: now)
-            case .none:
-                treeEnded(at: now)
-            case .busy:
-                reapAgain = true
-                return
-            case .waiting:
-                if tree.leaderIsReaped, nextPass == nil { act(.kill, at: now) }
-                return
-            }
-        }
-    }
-
-    private func leaderEnded(_ ending: Ending, at now: UInt64) {
-        self.ending = ending
-        guard phase == .running else { return }
-        wallNanoseconds = now - startedAt
-        beginEnd(at: now)
-        // Most handlers leave nothing behind that would have to be killed: reaping tells.
-        _ = steps.handle(.exited, at: now)
-    }
-
-    private func beginEnd(at now: UInt64) {
-        guard phase != .ending else { return }
-        phase = .ending
-        launchDeadline = nil
-        sweepDeadline = now + LaunchLimits.sweepNanoseconds
-        drain.beginEnd(at: now)
-    }
-
-    private func act(_ action: StopSteps.Action?, at now: UInt64) {
-        switch action {
-        case .terminate:
-            tree.terminate()
-        case .kill:
-            sweepDeadline = now + LaunchLimits.sweepNanoseconds
-            writeCgroupKill()
-            sweep(at: now)
-        case nil:
-            break
-        }
-    }
-
-    private func writeCgroupKill() {
-        guard let file = spec.cgroup.kill else { return }
-        let result = writeSmallFile(file, "1")
-        // The sweep ends the tree just as surely.
-        if result < 0 { complain("cannot write \(file): errno \(-result)") }
-    }
-
-    /// A pass of SIGKILL, and the time of the next one should anything live on.
-    private func sweep(at now: UInt64) {
-        guard !treeHasEnded else { return }
-        tree.kill()
-        nextPass = now + passPause
-        passPause = min(passPause * 2, 50_000_000)
-        guard now >= sweepDeadline, phase == .ending else { return }
-        survivors = UInt32(clamping: tree.survivors())
-        complain("\(survivors) processes of attempt \(number) do not end")
-        treeEnded(at: now)
-    }
-
-    private func treeEnded(at now: UInt64) {
-        treeHasEnded = true
-        nextPass = nil
-        _ = steps.handle(.treeEnded, at: now)
-    }
-
-    private func answerDenials(at now: UInt64) {
-        guard case .end(let call) = denials.answer(handler: tree.leader) else { return }
-        guard phase != .launching else {
-            let words = "\(spec.executable): the filter denies the launcher's own call \(call)"
-            return refuse(Refusal(stage: .exec, errno: EPERM, detail: words), at: now)
-        }
-        let wasRunning = steps.phase == .running
-        stop(.syscallDenied, at: now)
-        if wasRunning, steps.reason == .syscallDenied { killedBySyscall = call }
-    }
-
-    private func countProcessorTime(at now: UInt64) {
-        guard let budget else { return }
-        let used = tree.reapedNanoseconds + tree.livingNanoseconds()
-        if budget.isExceeded(by: used) {
-            nextBudgetLook = nil
-            stop(.cpu, at: now)
-        } else {
-            nextBudgetLook = now + budget.pause(after: used)
-        }
-    }
-
-    private func reportIfDone(at now: UInt64) {
-        guard treeHasEnded else { return }
-        if let refusal {
-            control.send(
-                .refused(attempt: number, stage: refusal.stage, errno: refusal.errno, detail: refusal.detail)
-            )
-        } else {
-            guard drain.finish(at: now) else { return }
-            denials.tell(at: now, all: true)
-            control.send(.finished(attempt: number, outcome: outcome()))
-        }
-        phase = .reported
-        denials.close()
-        removeCgroups()
-    }
-
-    private func outcome() -> LaunchOutcome {
-        // Without an exit status only a process that SIGKILL does not end is left.
-        let ending = ending ?? .signaled(signal: SIGKILL)
-        var outcome = LaunchOutcome(ending: ending, stop: steps.reason ?? processorTime(explaining: ending))
-        outcome.killedBySyscall = killedBySyscall
-        outcome.stdoutBytes = drain.window(of: .stdout).produced
-        outcome.stderrBytes = drain.window(of: .stderr).produced
-        outcome.drainIncomplete = drain.isIncomplete
-        outcome.eventLinesTruncated = drain.lines.truncatedCount
-        outcome.deniedTotal = denials.counts.total
-        outcome.deniedUnnamed = denials.counts.unnamed
-        outcome.oomKills = countOOMKills()
-        outcome.survivors = survivors
-        outcome.wallNanoseconds = wallNanoseconds
-        outcome.userMicroseconds = tree.userMicroseconds
-        outcome.systemMicroseconds = tree.systemMicroseconds
-        outcome.maxRSSBytes = tree.maxRSSBytes
-        return outcome
-    }
-
-    private func processorTime(explaining ending: Ending) -> StopReason? {
-        guard let budget else { return nil }
-        let used = tree.reapedNanoseconds
-        return budget.explains(ending, usedNanoseconds: used, xcpu: SIGXCPU, kill: SIGKILL) ? .cpu : nil
-    }
-
-    private func countOOMKills() -> UInt64 {
-        guard let oom = spec.cgroup.oom else { return 0 }
-        guard let content = smallFile(oom.path, ReadBuffer(capacity: 4096)) else {
-            complain("cannot read \(oom.path): errno \(errno)")
-            return 0
-        }
-        return CgroupOOM.kills(in: content[...])
-    }
-
-    /// A group whose last process has just been reaped can be busy for a moment.
-    private func removeCgroups() {
-        for folder in spec.cgroup.folders {
-            var tries = 0
-            while unsafe rmdir(folder) != 0, errno != ENOENT {
-                guard errno == EBUSY, tries < 20 else {
-                    complain("cannot remove \(folder): errno \(errno)")
-                    break
-                }
-                tries += 1
-                usleep(1000)
-            }
-        }
     }
 }

@@ -10,6 +10,8 @@ final class Launcher {
     private let buffer = ReadBuffer(capacity: 1024)
     private var poll = PollSet()
     private var attempt: Attempt?
+    /// An attempt that was refused before there was a child, and whose refusal is not acknowledged yet.
+    private var refusedNumber: UInt64?
     private var isPrepared = false
     /// The exit status, once the launcher is to leave.
     private var leaving: Int32?
@@ -91,9 +93,6 @@ final class Launcher {
             if number == refusedNumber || (number == attempt?.number && attempt?.phase == .reported) { forget(at: now) }
         }
     }
-
-    /// An attempt that was refused before there was a child, and whose refusal is not acknowledged yet.
-    private var refusedNumber: UInt64?
 
     private func launch(_ header: LaunchHeader, _ descriptors: consuming LaunchDescriptors, at now: UInt64) {
         do throws(Refusal) {

@@ -1,0 +1,98 @@
+import BulkheadLaunch
+import CLinux
+import Glibc
+
+/// The launch.
+extension Attempt {
+    func readStatus(at now: UInt64) {
+        guard let number = status?.number else { return }
+        var bytes = [UInt8](repeating: 0, count: 8 * ChildReport.size)
+        let count = unsafe read(number, &bytes, bytes.count)
+        if count < 0 { return }
+        guard count > 0 else {
+            concludeLaunch(at: now)
+            return
+        }
+        do {
+            for report in try ChildReport.reports(in: bytes[..<count]) { try take(report) }
+        } catch let error as Refusal {
+            refuse(error, at: now)
+        } catch {
+            refuse(Refusal(stage: .fork, errno: EPROTO, detail: "\(error)"), at: now)
+        }
+    }
+
+    func take(_ report: ChildReport) throws(Refusal) {
+        switch report {
+        case .installing:
+            if let listener = try fetchListener() { denials.adopt(Descriptor(listener)) }
+        case .failed(let stage, let errno, let item):
+            refusal = Refusal(stage: stage, errno: errno, detail: detail(of: stage, errno, item))
+        }
+    }
+
+    /// The listener is in the child's table a moment after its report, at a number that is known beforehand.
+    ///
+    /// - Returns: The listener; nil if the child has ended, of which it has reported the cause.
+    func fetchListener() throws(Refusal) -> Int32? {
+        let words = LaunchStage.listener.words
+        let held = Descriptor(try check(clinux_pidfd_open(tree.leader), .listener, words))
+        let giveUpAt = monotonicNow() + 2_000_000_000
+        while true {
+            let fetched = clinux_pidfd_getfd(held.number, ChildStages.listenerPlace)
+            if fetched >= 0 { return fetched }
+            if fetched == -ESRCH || tree.leaderHasEnded() { return nil }
+            guard fetched == -EBADF, monotonicNow() < giveUpAt else {
+                throw Refusal(stage: .listener, errno: -fetched, detail: words)
+            }
+            usleep(20)
+        }
+    }
+
+    /// The status pipe is closed: by the exec, or by the child's end before it.
+    func concludeLaunch(at now: UInt64) {
+        status = nil
+        launchDeadline = nil
+        if let refusal {
+            refuse(refusal, at: now)
+        } else if let stat = tree.leaderStat(), stat.hasExecuted {
+            begin(startTime: stat.startTime, at: now)
+        } else {
+            let words = "\(spec.executable): the process ended before it could be executed"
+            refuse(Refusal(stage: .exec, errno: ECANCELED, detail: words), at: now)
+        }
+    }
+
+    func begin(startTime: UInt64, at now: UInt64) {
+        phase = .running
+        startedAt = now
+        if spec.timeoutNanoseconds > 0 {
+            let (sum, overflow) = now.addingReportingOverflow(spec.timeoutNanoseconds)
+            timeoutDeadline = overflow ? nil : sum
+        }
+        nextBudgetLook = budget.map { now + $0.pause(after: 0) }
+        control.send(.started(attempt: number, pid: tree.leader, startTime: startTime))
+        reap(at: now)
+        if let pendingStop { stop(pendingStop, at: now) }
+    }
+
+    func failLaunch(at now: UInt64) {
+        refuse(Refusal(stage: .exec, errno: ETIMEDOUT, detail: spec.executable), at: now)
+    }
+
+    func refuse(_ why: Refusal, at now: UInt64) {
+        // A child that told why, and whose listener could not be had after that, has told the cause.
+        refusal = refusal ?? why
+        status = nil
+        drain.close()
+        beginEnd(at: now)
+        act(.kill, at: now)
+        reap(at: now)
+    }
+
+    func detail(of stage: LaunchStage, _ errno: Int32, _ item: UInt32) -> String {
+        let subject = plan.subject(of: stage, item: item)
+        guard stage == .exec, errno == ENOENT, unsafe access(spec.executable, F_OK) == 0 else { return subject }
+        return "\(subject): its interpreter does not exist"
+    }
+}
