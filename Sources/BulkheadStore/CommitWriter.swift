@@ -31,6 +31,7 @@ final class CommitWriter: Sendable {
         var end: BulkheadError?
         var closers: [CheckedContinuation<Void, Never>] = []
         var hasEnded = false
+        var isWrittenBack = false
     }
 
     private enum Outcome {
@@ -82,6 +83,9 @@ final class CommitWriter: Sendable {
         return try result.get()
     }
 
+    /// Mutations that wait for the thread.
+    var waiting: Int { state.withLock { $0.waiting.count } }
+
     /// The error that ended the writer, if one did.
     var end: BulkheadError? { state.withLock(\.end) }
 
@@ -106,6 +110,24 @@ final class CommitWriter: Sendable {
             return state.threadSleeps
         }
         if wakes { work.signal() }
+    }
+
+    /// Writes the whole log back into the main file, once no mutation can come any more.
+    ///
+    /// SQLite does so itself only where the last connection that is closed may write, and here that one is
+    /// a reader. What a lock keeps from being written back stays in the log, where the next start finds it.
+    /// - Throws: `DatabaseError` where the disk can no longer be trusted.
+    func writeBack() throws {
+        let isOver = state.withLock { state in
+            defer { state.isWrittenBack = true }
+            return state.isWrittenBack || state.end != nil
+        }
+        guard !isOver else { return }
+        do {
+            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+        } catch  where StorageFault(error) == .passing {
+            return
+        }
     }
 
     private func enqueue(_ mutation: Mutation) {
@@ -199,9 +221,13 @@ final class CommitWriter: Sendable {
     private func checkpointIfDue(bytes: Int) {
         guard checkpointer.withLock({ $0.isDue(addingBytes: bytes) }) else { return }
         do {
-            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.passive) }
+            let log = try pool.writeWithoutTransaction { db in try db.checkpoint(.passive) }
+            checkpointer.withLock {
+                $0.noteCheckpoint(frames: log.walFrameCount, writtenBack: log.checkpointedFrameCount)
+            }
         } catch {
             // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
+            checkpointer.withLock { $0.noteCheckpoint(frames: 0, writtenBack: -1) }
             guard StorageFault(error) == .lasting else { return }
             stop(BulkheadError(storing: error, "the database's log could not be written back"))
         }
@@ -220,27 +246,44 @@ final class CommitWriter: Sendable {
 ///
 /// SQLite's own automatic checkpoints keep an error of a sync to themselves, and trying such a sync again
 /// can succeed although the pages are lost; so the writer asks for each checkpoint itself. How far the log
-/// has grown is estimated from above.
-private struct Checkpointer {
-    /// Pages of the log that one changed row dirties, at most, as a rule: its table's and its indexes'.
-    private static let pagesPerRow = 4
+/// has grown is estimated from the rows that changed, by what each checkpoint tells of the rows before it.
+struct Checkpointer {
     private static let pageBytes = 4_096
+    /// The bounds of what is learnt, so that one odd stretch of work does not mislead for long.
+    private static let plausible = 0.125...8.0
 
+    /// Pages by which the log may grow, about.
     let pages: Int
+    private var total = 0
     private var changes = 0
-    private var growth = 0
+    private var payloadPages = 0
+    /// Pages of the log for each changed row, apart from payload.
+    private(set) var pagesPerChange = 4.0
+    /// Whether the log began anew after the latest checkpoint, so that the next one's length tells its growth.
+    private var beganAnew = false
 
     init(pages: Int) { self.pages = pages }
 
+    /// Notes SQLite's count of changed rows over the connection's life.
     mutating func noteChanges(upTo total: Int) {
-        growth += max(total - changes, 0) * Self.pagesPerRow
-        changes = total
+        changes += max(total - self.total, 0)
+        self.total = total
     }
 
+    /// Adds a group's payload, and says whether the log has grown far enough.
     mutating func isDue(addingBytes bytes: Int) -> Bool {
-        growth += bytes / Self.pageBytes
-        guard growth >= pages else { return false }
-        growth = 0
-        return true
+        payloadPages += bytes / Self.pageBytes
+        return Double(changes) * pagesPerChange + Double(payloadPages) >= Double(pages)
+    }
+
+    /// Learns from a checkpoint.
+    mutating func noteCheckpoint(frames: Int, writtenBack: Int) {
+        if beganAnew, changes > 0 {
+            let learnt = Double(max(frames - payloadPages, 0)) / Double(changes)
+            pagesPerChange = min(max(learnt, Self.plausible.lowerBound), Self.plausible.upperBound)
+        }
+        beganAnew = frames == writtenBack
+        changes = 0
+        payloadPages = 0
     }
 }

@@ -53,6 +53,8 @@ extension Store {
     /// - Parameters:
     ///   - after: Only those behind this sequence number.
     ///   - limit: At most this many.
+    /// - Returns: The messages; a page of large ones ends early.
+    /// - Throws: ``BulkheadError`` where the database could not be read.
     public func messages(after: Int64 = 0, limit: Int) async throws(BulkheadError) -> [OutboxMessage] {
         let rows = try await read { db in
             let cursor = try Row.fetchCursor(
@@ -80,6 +82,8 @@ extension Store {
     /// - Parameters:
     ///   - ids: Their names.
     ///   - now: The moment.
+    /// - Returns: Which names are known.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func acknowledge(
         _ ids: [String],
         now: Timestamp
@@ -111,7 +115,7 @@ enum Outbox {
 
     /// Appends the final message of a run that has just ended.
     static func appendFinal(_ db: Database, of row: TaskRow) throws {
-        let body = try finalBody(of: try row.parsed()).text
+        let body = row.finalBody
         let bytes = body.utf8.count
         try db.run(
             """
@@ -124,16 +128,6 @@ enum Outbox {
             ]
         )
         try Ledger.countFinals(db, bytes: Int64(bytes))
-    }
-
-    private static func finalBody(of task: TaskRecord) throws -> JSONValue {
-        var body: JSONObject = ["status": .string(task.status.rawValue)]
-        body["result"] = task.result
-        body["error"] = task.error.map { StoredJSON.value($0) }
-        if !task.deniedSyscalls.isEmpty { body["deniedSyscalls"] = StoredJSON.value(task.deniedSyscalls) }
-        body["output"] = StoredJSON.value(task.output)
-        body["usage"] = task.usage.map { StoredJSON.value($0) }
-        return .object(body)
     }
 
     static let pending = """

@@ -38,6 +38,8 @@ enum Schema {
         }
     }
 
+    /// The first version.
+    ///
     /// One counter, `ledger.sequence`, numbers all that happens: submits, starts, chunks, gaps and
     /// messages. So the order of a task's messages is the order of these numbers, whichever table they
     /// are drawn from.

@@ -10,6 +10,7 @@ extension Store {
     /// is stale and changes nothing.
     /// - Parameter chunks: The pieces, those of one stream in order.
     /// - Returns: One entry for each piece; offsets up to an entry's `end` may be acknowledged.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func append(_ chunks: [OutputChunk]) async throws(BulkheadError) -> AppendOutcome {
         for chunk in chunks where chunk.offset < 0 || chunk.offset > Int64.max - Int64(chunk.bytes.count) {
             throw BulkheadError(.internal, "output of the task \(chunk.id) has an impossible offset")
@@ -17,7 +18,7 @@ extension Store {
         let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
         let settings = self.settings
         return try await writer.commit(bytes: bytes) { db in
-            var intake = SpoolIntake(cap: settings.spoolCap)
+            var intake = SpoolIntake(cap: settings.spoolCap, chunkBound: settings.chunkBound)
             return try intake.append(chunks, db)
         }
     }
@@ -30,16 +31,8 @@ extension Store {
 
 /// The rows of output and of what is missing of it.
 enum Spool {
-    /// Bytes that a kept chunk has on average, at least, once there are more chunks than ``freeChunks``:
-    /// so the rows of tiny chunks never take more of the disk than the cap itself, about.
-    private static let averageChunkBytes: Int64 = 64
-    /// Chunks that may be kept whatever their size.
-    private static let freeChunks: Int64 = 65_536
     /// Rows that are looked at in one step when room is made.
     private static let rotationStep = 64
-
-    /// Chunks that may be kept under a cap.
-    static func chunkBound(cap: Int64) -> Int64 { max(freeChunks, cap / averageChunkBytes) }
 
     /// Whose output goes, and which statement finds the oldest of it.
     enum Victim {

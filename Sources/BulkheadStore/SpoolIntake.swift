@@ -20,13 +20,17 @@ struct SpoolIntake {
     }
 
     private let cap: Int64
+    private let chunkBound: Int64
     private var room: Int64 = 0
     /// nil for an attempt that does not run.
     private var writers: [Source: Writer?] = [:]
     private var addedBytes: Int64 = 0
     private var addedChunks: Int64 = 0
 
-    init(cap: Int64) { self.cap = cap }
+    init(cap: Int64, chunkBound: Int64) {
+        self.cap = cap
+        self.chunkBound = chunkBound
+    }
 
     mutating func append(_ chunks: [OutputChunk], _ db: Database) throws -> AppendOutcome {
         room = max(cap - (try Ledger.read(db).finalBytes), 0)
@@ -44,6 +48,7 @@ struct SpoolIntake {
         let source = Source(id: chunk.id, attempt: chunk.attempt)
         if writers[source] == nil { writers[source] = .some(try Self.writer(source, db)) }
         guard var writer = writers[source] ?? nil else { return }
+        defer { writers[source] = writer }
         writer.limit = chunk.taskLimit
         let known = writer.ends[chunk.channel] ?? 0
         let end = chunk.offset + Int64(chunk.bytes.count)
@@ -71,7 +76,6 @@ struct SpoolIntake {
         case .stdout: writer.totals.stdoutBytes += end - known
         case .stderr: writer.totals.stderrBytes += end - known
         }
-        writers[source] = writer
     }
 
     private mutating func insert(
@@ -145,7 +149,7 @@ struct SpoolIntake {
         try Spool.drop(
             .anyone,
             bytes: ledger.spoolBytes - room,
-            chunks: ledger.chunks - Spool.chunkBound(cap: cap),
+            chunks: ledger.chunks - chunkBound,
             db
         )
     }

@@ -8,9 +8,7 @@ enum StorageFault: Sendable, Equatable {
     /// What is on the disk can no longer be trusted: the writer stops for good.
     case lasting
 
-    /// Sorts an error.
-    /// - Parameter error: What a transaction ended with.
-    /// - Returns: nil where the fault lies with the one mutation and not with the store.
+    /// Sorts what a transaction ended with; nil where the fault lies with one mutation and not with the store.
     init?(_ error: any Error) {
         guard let error = error as? DatabaseError else { return nil }
         switch error.extendedResultCode {

@@ -13,6 +13,16 @@ public struct StoreSettings: Sendable, Equatable {
     public var busyTimeout: Duration = .seconds(5)
     /// Pages by which the log grows, about, before it is written back into the main file.
     var checkpointPages = 1_000
+    /// Bytes of params, metadata and results after which a page of a list ends early.
+    var listPageBytes = 16 << 20
+    /// Chunks that may be kept whatever their size.
+    var freeChunks: Int64 = 65_536
+
+    /// Bytes that a chunk has on average, at least, once there are more than ``freeChunks``.
+    private static let averageChunkBytes: Int64 = 64
+
+    /// Chunks that may be kept, so that the rows of tiny ones never take much more of the disk than the cap.
+    var chunkBound: Int64 { max(freeChunks, spoolCap / Self.averageChunkBytes) }
 
     /// Makes settings.
     public init(path: String, spoolCap: Int64 = 64 << 20, outboxOn: Bool = false) {
@@ -48,11 +58,12 @@ public final class Store: Sendable {
         Store(settings: settings, pool: try DatabaseFile.open(settings))
     }
 
-    /// Commits what waits and closes the file; every later call is refused.
+    /// Commits what waits, writes the log back and closes the file; every later call is refused.
     /// - Throws: ``BulkheadError`` where the file could not be closed in order; nothing committed is lost.
     public func close() async throws(BulkheadError) {
         await writer.close()
         do {
+            try writer.writeBack()
             try pool.close()
         } catch {
             throw BulkheadError(storing: error, "the database could not be closed")

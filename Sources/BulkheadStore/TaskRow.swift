@@ -121,6 +121,17 @@ struct TaskRow: Sendable {
         return try StoredJSON.warnings(try StoredJSON.value(warnings))
     }
 
+    /// What the final message of the run says, put together from the texts as they are stored.
+    var finalBody: String {
+        let output = StoredJSON.value(record.output).text
+        let members: [(name: String, text: String?)] = [
+            ("status", JSONValue.string(record.status.rawValue).text), ("result", result), ("error", error),
+            ("deniedSyscalls", deniedSyscalls), ("output", output), ("usage", usage),
+        ]
+        let texts = members.compactMap { name, text in text.map { "\"\(name)\":\($0)" } }
+        return "{" + texts.joined(separator: ",") + "}"
+    }
+
     /// Bytes of the texts that make a task large.
     var textBytes: Int {
         params.utf8.count + (metadata?.utf8.count ?? 0) + (result?.utf8.count ?? 0)

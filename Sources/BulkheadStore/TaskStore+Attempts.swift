@@ -5,6 +5,7 @@ extension Store {
     /// Begins an attempt: the task runs, its count of attempts is one higher and the attempt has a row.
     /// - Parameter start: The task and what will hold it.
     /// - Returns: The task, or nil where it no longer waits or had another attempt since.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func startAttempt(_ start: AttemptStart) async throws(BulkheadError) -> TaskRecord? {
         try await writer.commit { db -> TaskRow? in
             guard let row = try TaskRow.fetch(db, id: start.id), row.record.attempt == start.expectedAttempt,
@@ -48,12 +49,15 @@ extension Store {
     }
 
     /// Puts a task back whose handler never ran: the attempt leaves no trace and its number is used again.
+    ///
+    /// A request to cancel stays with the task; whoever puts it back looks at it and ends the task then.
     /// - Parameters:
     ///   - id: The task.
     ///   - attempt: The attempt that could not be launched.
     ///   - notBefore: The moment before which it is not tried again.
     ///   - waitingFor: What it waits for, in plain words, shown until it starts.
     /// - Returns: The task, or nil where that attempt does not run.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func putBack(
         _ id: TaskID,
         attempt: Int,
@@ -68,7 +72,7 @@ extension Store {
             let isRunning = try db.changes(
                 """
                 UPDATE task SET status = ?, ready = ?, attempt = attempt - 1, notBefore = ?, waitingFor = ?,
-                    cancelRequested = 0, startedAt = (
+                    startedAt = (
                         SELECT a.startedAt FROM attempt a
                         WHERE a.task = task.key AND a.attempt = task.attempt - 1 AND a.run = task.run
                     )
@@ -158,7 +162,6 @@ enum Attempts {
         launcherStart, launcherBoot, processPID, processStart, processBoot
         """
 
-    /// An attempt and the text of its error, which is parsed outside of the reader.
     static func row(_ columns: inout Columns) throws -> AttemptRecord {
         let attempt = try columns.count()
         let run = try columns.count()

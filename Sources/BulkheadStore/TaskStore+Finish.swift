@@ -3,8 +3,11 @@ import GRDB
 
 extension Store {
     /// Ends an attempt: task, attempt, pool and, where the run is over, the final message in one transaction.
+    ///
+    /// A request to cancel stays with a task that waits for another attempt; the caller ends it then.
     /// - Parameter finish: How it ended and what follows.
     /// - Returns: The task and its pool, or nil where that attempt does not run or the event is not legal.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func finish(_ finish: AttemptFinish) async throws(BulkheadError) -> FinishOutcome? {
         let outboxOn = settings.outboxOn
         let result = finish.result?.text
@@ -43,7 +46,7 @@ extension Store {
             """
             UPDATE task SET status = ?, ready = ?, notBefore = ?, completedAt = ?, error = ?, result = ?,
                 progressFraction = ?, progressMessage = ?, deniedSyscalls = ?, usage = ?, warnings = ?,
-                interruptions = ?, lossesInRow = ?, retries = ?, cancelRequested = 0
+                interruptions = ?, lossesInRow = ?, retries = ?, cancelRequested = ?
             WHERE key = ? AND status = 'running' AND attempt = ?
             """,
             [
@@ -54,7 +57,8 @@ extension Store {
                 finish.usage.map { StoredJSON.value($0).text },
                 warnings == Warnings() ? nil : StoredJSON.value(warnings).text,
                 finish.interruptions ?? task.interruptions, finish.lossesInRow ?? task.lossesInRow,
-                finish.retries ?? task.retries, row.key, finish.attempt,
+                finish.retries ?? task.retries, task.cancelRequested && !next.isTerminal, row.key,
+                finish.attempt,
             ]
         )
     }

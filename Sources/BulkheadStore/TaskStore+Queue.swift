@@ -10,6 +10,7 @@ extension Store {
     /// Makes those queued tasks ready whose `notBefore` has passed, a bounded number at a time.
     /// - Parameter now: The moment.
     /// - Returns: Whether there were any; then more may be left.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func wakeDue(now: Timestamp) async throws(BulkheadError) -> Bool {
         try await writer.commit { db in
             try db.changes(
@@ -27,6 +28,7 @@ extension Store {
     /// Fails those queued tasks whose `expiresAt` has passed, a bounded number at a time.
     /// - Parameter now: The moment.
     /// - Returns: Those that failed; where there are any, more may be left.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func expireDue(now: Timestamp) async throws(BulkheadError) -> [TaskRecord] {
         let outboxOn = settings.outboxOn
         let rows = try await writer.commit { db in
@@ -57,6 +59,8 @@ extension Store {
     ///   - pool: The pool.
     ///   - limit: At most this many.
     ///   - excluded: Tasks to leave out, such as those that are being started.
+    /// - Returns: The tasks in their order.
+    /// - Throws: ``BulkheadError`` where the database could not be read.
     public func queueHeads(
         _ pool: PoolName,
         limit: Int,
@@ -87,6 +91,7 @@ extension Store {
     /// How many ready tasks of its pool go before a task.
     /// - Parameter task: The task as it was read.
     /// - Returns: From 0; nil where it is not ready, or is further back than ``queuePositionBound``.
+    /// - Throws: ``BulkheadError`` where the database could not be read.
     public func queuePosition(of task: TaskRecord) async throws(BulkheadError) -> Int? {
         let place: StatementArguments = [
             task.pool.name, task.priority, task.pool.name, task.priority, task.sequence,

@@ -2,9 +2,6 @@ public import BulkheadCore
 import GRDB
 
 extension Store {
-    /// Bytes of params, metadata and results after which a page of a list ends early.
-    static let pageBytes = 16 << 20
-
     /// A task by its id.
     public func task(_ id: TaskID) async throws(BulkheadError) -> TaskRecord? {
         try await read { db in try TaskRow.fetch(db, id: id) }?.parsed()
@@ -21,6 +18,8 @@ extension Store {
     /// - Parameters:
     ///   - prefix: The beginning, in either case.
     ///   - limit: At most this many; two suffice to know whether it is unique.
+    /// - Returns: The ids in order.
+    /// - Throws: ``BulkheadError`` where the database could not be read.
     public func tasks(beginning prefix: String, limit: Int) async throws(BulkheadError) -> [TaskID] {
         let from = prefix.lowercased()
         // Ids are of hexadecimal digits and "-", all of which sort before "~".
@@ -66,9 +65,12 @@ extension Store {
     }
 
     /// A page of tasks, those submitted last first.
-    /// - Parameter filter: Which; its limit is cut to ``Limits/listPage``, and a page of large tasks ends early.
+    /// - Parameter filter: Which; its limit is cut to a thousand, and a page of large tasks ends early.
+    /// - Returns: The page.
+    /// - Throws: ``BulkheadError`` where the database could not be read.
     public func tasks(_ filter: TaskFilter) async throws(BulkheadError) -> TaskPage {
         let limit = min(max(filter.limit, 1), Limits.listPage)
+        let most = settings.listPageBytes
         let rows = try await read { db in
             let (sql, arguments) = Self.list(filter, limit: limit + 1)
             let cursor = try Row.fetchCursor(try db.cachedStatement(sql: sql), arguments: arguments)
@@ -79,9 +81,9 @@ extension Store {
                 rows.append(try TaskRow(&columns))
                 bytes += rows[rows.count - 1].textBytes
                 // One row too many says that there is a next page.
-                if bytes > Self.pageBytes, rows.count > 1 { break }
+                if bytes > most, rows.count > 1 { break }
             }
-            return (rows: rows, isCut: rows.count > limit || (bytes > Self.pageBytes && rows.count > 1))
+            return (rows: rows, isCut: rows.count > limit || (bytes > most && rows.count > 1))
         }
         var tasks: [TaskRecord] = []
         for row in rows.isCut ? rows.rows.dropLast() : rows.rows[...] { tasks.append(try row.parsed()) }

@@ -21,6 +21,7 @@ extension Store {
     ///   - error: Why.
     ///   - now: The moment.
     /// - Returns: The task, or nil where it does not wait or the event is not legal there.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func endQueued(
         _ id: TaskID,
         event: TaskEvent,
@@ -39,6 +40,7 @@ extension Store {
     ///   - id: The task.
     ///   - discardingMessages: Whether messages that nobody acknowledged may go.
     /// - Returns: Whether it is gone, or why not.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
     public func remove(
         _ id: TaskID,
         discardingMessages: Bool

@@ -1,0 +1,198 @@
+import BulkheadCore
+import Testing
+
+@testable import BulkheadStore
+
+/// The spool in the plainest form: what is kept, in the order of arrival, and how far each stream has come.
+private struct SpoolModel {
+    struct Stream: Hashable {
+        var task: Int
+        var attempt: Int
+        var channel: OutputChannel
+    }
+
+    struct Kept {
+        var stream: Stream
+        var offset: Int64
+        var bytes: [UInt8]
+    }
+
+    let cap: Int64
+    var kept: [Kept] = []
+    var ends: [Stream: Int64] = [:]
+
+    var bytes: Int64 { kept.reduce(0) { $0 + Int64($1.bytes.count) } }
+
+    func bytes(of task: Int) -> Int64 {
+        kept.reduce(0) { $0 + ($1.stream.task == task ? Int64($1.bytes.count) : 0) }
+    }
+
+    mutating func append(_ stream: Stream, at offset: Int64, _ bytes: [UInt8], limit: Int64) {
+        let known = ends[stream] ?? 0
+        let end = offset + Int64(bytes.count)
+        guard end > known else { return }
+        let new = bytes.suffix(Int(min(end - max(known, offset), limit, cap)))
+        ends[stream] = end
+        if !new.isEmpty {
+            kept.append(Kept(stream: stream, offset: end - Int64(new.count), bytes: Array(new)))
+        }
+        while self.bytes(of: stream.task) > limit {
+            kept.remove(at: kept.firstIndex { $0.stream.task == stream.task } ?? 0)
+        }
+        while self.bytes > cap { kept.removeFirst() }
+    }
+
+    mutating func forget(_ isGone: (Stream) -> Bool) {
+        kept.removeAll { isGone($0.stream) }
+        ends = ends.filter { !isGone($0.key) }
+    }
+
+    /// One stream, spelled as its pieces are: whatever is not kept is a gap, as large as it can be.
+    func spelled(_ stream: Stream) -> [String] {
+        var place: Int64 = 0
+        var pieces: [OutputPiece] = []
+        func add(_ content: OutputPiece.Content, at offset: Int64) {
+            pieces.append(
+                OutputPiece(
+                    sequence: 0,
+                    channel: stream.channel,
+                    attempt: 0,
+                    offset: offset,
+                    content: content
+                )
+            )
+        }
+        for chunk in kept where chunk.stream == stream {
+            if chunk.offset > place { add(.gap(chunk.offset - place), at: place) }
+            add(.bytes(chunk.bytes), at: chunk.offset)
+            place = chunk.offset + Int64(chunk.bytes.count)
+        }
+        let end = ends[stream] ?? 0
+        if end > place { add(.gap(end - place), at: place) }
+        return pieces.map(\.spelled)
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
+private struct SplitMix: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+@Suite("Spool against a plain model")
+struct SpoolModelTests {
+    private static let steps = 1_200
+    private static let tasks = 5
+
+    /// Drives store and model through the same steps and compares them.
+    private struct Drive {
+        let bench: StoreWorkbench
+        let store: Store
+        var model: SpoolModel
+        var random: SplitMix
+        var attempts = [Int](repeating: 1, count: SpoolModelTests.tasks)
+        let limits: [Int64] = [40, 60, 1_000, 1_000, 0]
+
+        mutating func step() async throws {
+            let task = Int.random(in: 0..<SpoolModelTests.tasks, using: &random)
+            switch Int.random(in: 0..<40, using: &random) {
+            case 0: try await retry(task)
+            case 1: try await putBack(task)
+            case 2: try await replace(task)
+            default: try await append(task)
+            }
+            for (stream, end) in model.ends where stream.task == task && end > 0 { try await compare(stream) }
+            #expect(try await store.spoolBytes() == model.bytes)
+        }
+
+        private mutating func append(_ task: Int) async throws {
+            var chunks: [OutputChunk] = []
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                let channel = OutputChannel.allCases.randomElement(using: &random) ?? .stdout
+                let stream = SpoolModel.Stream(task: task, attempt: attempts[task], channel: channel)
+                let known = model.ends[stream] ?? 0
+                let jump = [0, 0, 0, 0, 0, 0, -7, -1, 1, 9].randomElement(using: &random) ?? 0
+                let offset = max(known + Int64(jump), 0)
+                let length = Int.random(in: 0...30, using: &random)
+                // The same place always has the same byte, as with a piece that is delivered twice.
+                let bytes = (0..<length).map { UInt8(97 + (offset + Int64($0)) % 26) }
+                let text = String(decoding: bytes, as: UTF8.self)
+                chunks.append(
+                    try bench.chunk(
+                        task,
+                        attempt: attempts[task],
+                        channel,
+                        at: offset,
+                        text,
+                        limit: limits[task]
+                    )
+                )
+                // One by one, so that the model needs no notion of an append of many pieces.
+                let outcome = try await store.append([chunks[chunks.count - 1]])
+                model.append(stream, at: offset, bytes, limit: limits[task])
+                #expect(outcome.entries[0].end == model.ends[stream] ?? 0)
+            }
+            // All of it once more, as after a crash before the acknowledgement.
+            _ = try await store.append(chunks)
+        }
+
+        private mutating func retry(_ task: Int) async throws {
+            _ = try await store.finish(try bench.finish(task, attempt: attempts[task], .retry))
+            _ = try await store.startAttempt(try bench.start(task, attempt: attempts[task]))
+            attempts[task] += 1
+        }
+
+        private mutating func putBack(_ task: Int) async throws {
+            let attempt = attempts[task]
+            _ = try await store.putBack(try bench.id(task), attempt: attempt, notBefore: nil, waitingFor: "x")
+            model.forget { $0.task == task && $0.attempt == attempt }
+            _ = try await store.startAttempt(try bench.start(task, attempt: attempt - 1))
+        }
+
+        private mutating func replace(_ task: Int) async throws {
+            _ = try await store.finish(try bench.finish(task, attempt: attempts[task], .complete))
+            #expect(try await store.remove(try bench.id(task), discardingMessages: false) == .removed)
+            model.forget { $0.task == task }
+            attempts[task] = 1
+            try await bench.run(store, task)
+        }
+
+        private func compare(_ stream: SpoolModel.Stream) async throws {
+            // Attempts that are not shown any more may be forgotten once nothing of them is kept.
+            guard stream.attempt > attempts[stream.task] - Limits.attemptsShown else { return }
+            var query = OutputQuery()
+            query.channel = stream.channel
+            query.attempt = stream.attempt
+            let page = try await store.output(of: try bench.id(stream.task), query)
+            #expect(page.pieces.map(\.spelled) == model.spelled(stream))
+            query.channel = nil
+            let both = try await store.output(of: try bench.id(stream.task), query).pieces
+            #expect(both.filter { $0.channel == stream.channel } == page.pieces)
+            #expect(both.map(\.sequence) == both.map(\.sequence).sorted())
+        }
+    }
+
+    @Test("seeded random work leaves exactly what the model says", arguments: [UInt64](1...3))
+    func random(seed: UInt64) async throws {
+        try await StoreWorkbench.run(spoolCap: 200) { bench, store in
+            for task in 0..<Self.tasks { try await bench.run(store, task) }
+            var drive = Drive(
+                bench: bench,
+                store: store,
+                model: SpoolModel(cap: 200),
+                random: SplitMix(state: seed)
+            )
+            for step in 1...Self.steps {
+                try await drive.step()
+                if step % 300 == 0 { try await StoreWorkbench.audit(store) }
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+import BulkheadCore
+import Foundation
+import GRDB
+import Testing
+
+@testable import BulkheadStore
+
+/// The databases below `Tests/Fixtures/state`, one of each version that has landed.
+///
+/// With `BULKHEAD_WRITE_STATE_FIXTURE` set to a path the first test writes the present version's there.
+@Suite("Databases of earlier versions")
+struct StateFixtureTests {
+    private static let folder = URL(filePath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Fixtures/state", directoryHint: .isDirectory)
+
+    /// A little of everything: a task of each status, output with a gap, a message, a pool that backs off.
+    private func fill(_ bench: StoreWorkbench, _ store: Store) async throws {
+        for number in 1...5 { try await bench.run(store, number) }
+        try await bench.submit(
+            store,
+            try bench.request(
+                6,
+                type: "thumbnail",
+                params: #"{"file":"/srv/a.png"}"#,
+                pool: "media",
+                priority: 4
+            ) {
+                $0.caller = "ci"
+                $0.metadata = .object(["ticket": .integer(7)])
+                $0.notBefore = bench.now + .seconds(3_600)
+            }
+        )
+        _ = try await store.append([
+            try bench.chunk(1, at: 3, "hello\n"), try bench.chunk(1, .stderr, at: 0, "careful\n"),
+        ])
+        for (number, event) in [(1, TaskEvent.complete), (2, .fail), (3, .cancel), (4, .interrupt)] {
+            var finish = try bench.finish(number, event)
+            if event == .complete {
+                finish.result = .object(["sum": .string("abc")])
+                finish.usage = TaskUsage(wallSeconds: 1.5, cpuSeconds: 0.25, maxRSSBytes: 4_096)
+            }
+            if event == .fail {
+                finish.error = TaskError(.exit, "the handler exited with 3", exitCode: 3)
+                finish.deniedSyscalls = [DeniedSyscall(name: "ptrace", count: 2, action: "errno")]
+                finish.warnings = ["a warning"]
+                finish.verdict = PoolVerdict(effect: .failure, ran: .seconds(1), rule: nil, random: 0)
+            }
+            _ = try await store.finish(finish)
+        }
+    }
+
+    @Test("the present version's database is filled as the stored one was")
+    func fills() async throws {
+        let target = ProcessInfo.processInfo.environment["BULKHEAD_WRITE_STATE_FIXTURE"]
+        let bench = try StoreWorkbench()
+        defer { bench.remove() }
+        let store = try Store.open(StoreSettings(path: bench.path, outboxOn: true))
+        try await fill(bench, store)
+        try await check(bench, store)
+        try await store.close()
+        // Closing writes the log back, so that the one file is the whole database.
+        #expect(try Data(contentsOf: URL(filePath: bench.path + "-wal")).isEmpty)
+        if let target { try FileManager.default.copyItem(atPath: bench.path, toPath: target) }
+    }
+
+    @Test(
+        "a database of an earlier version opens with all that was in it, and takes new work",
+        arguments: [1]
+    )
+    func opens(version: Int) async throws {
+        let bench = try StoreWorkbench()
+        defer { bench.remove() }
+        try FileManager.default.copyItem(
+            at: Self.folder.appending(path: "version-\(version).sqlite"),
+            to: URL(filePath: bench.path)
+        )
+        let store = try Store.open(StoreSettings(path: bench.path, outboxOn: true))
+        try await check(bench, store)
+        try await bench.submit(store, try bench.request(2))
+        #expect(try await store.startAttempt(try bench.start(2, attempt: 1))?.run == 2)
+        _ = try await store.append([try bench.chunk(2, attempt: 2, at: 0, "new")])
+        #expect(try await store.finish(try bench.finish(2, attempt: 2, .complete))?.task.status == .completed)
+        try await StoreWorkbench.audit(store)
+        try await store.close()
+    }
+
+    private func check(_ bench: StoreWorkbench, _ store: Store) async throws {
+        try await StoreWorkbench.audit(store)
+        let counts: [TaskStatus: Int] = [
+            .queued: 1, .running: 1, .completed: 1, .failed: 1, .cancelled: 1, .interrupted: 1,
+        ]
+        #expect(try await store.counts() == counts)
+        let completed = try #require(try await store.task(try bench.id(1)))
+        #expect(completed.result?["sum"] == .string("abc"))
+        #expect(completed.usage == TaskUsage(wallSeconds: 1.5, cpuSeconds: 0.25, maxRSSBytes: 4_096))
+        #expect(completed.output.droppedBytes == 3)
+        let pieces = try await store.output(of: completed.id, OutputQuery()).pieces.map(\.spelled)
+        #expect(pieces == ["stdout@0 gap 3", "stdout@3 hello\n", "stderr@0 careful\n"])
+        let failed = try #require(try await store.task(try bench.id(2)))
+        #expect((failed.error?.reason, failed.error?.exitCode) == (.exit, 3))
+        #expect(failed.deniedSyscalls.map(\.name) == ["ptrace"])
+        #expect(failed.warnings.kept == ["a warning"])
+        let queued = try #require(try await store.task(try bench.id(6)))
+        #expect((queued.pool.name, queued.priority, queued.caller) == ("media", 4, "ci"))
+        #expect(queued.params["file"]?.string == "/srv/a.png")
+        #expect(queued.metadata?["ticket"]?.integer == 7)
+        #expect(queued.notBefore == bench.now + .seconds(3_600))
+        #expect(try await store.running().map(\.0.id) == [try bench.id(5)])
+        #expect(try await store.poolHealth()[.default]?.health.failures == 1)
+        let messages = try await store.messages(limit: 10)
+        #expect(messages.map(\.task) == (try (1...4).map { try bench.id($0) }))
+    }
+}
