@@ -112,20 +112,22 @@ private struct Announcement: Service {
 
     private func announce() async {
         let plugins = await supervisor.plugins()
-        let refused = plugins.count { !$0.problems.isEmpty }
+        let usable = plugins.count { $0.type != nil && $0.problems.isEmpty }
         let addresses = settings.listen.map(\.description)
         if asJSON {
-            Console.data.document(document(plugins: plugins.count, addresses: addresses))
+            Console.data.document(document(handlers: usable, addresses: addresses))
         }
-        let problems = refused == 0 ? "" : ", \(refused) with problems (see \"bulkhead plugins\")"
+        let problems =
+            usable == plugins.count
+            ? "" : ", \(plugins.count - usable) with problems (see \"bulkhead plugins\")"
         Console.words.line(
             "bulkhead \(Bulkhead.version): ready at \(addresses.joined(separator: ", ")); "
-                + "\(plugins.count) handlers in \(settings.plugins)\(problems); "
+                + "\(usable) handlers in \(settings.plugins)\(problems); "
                 + "stop with Ctrl-C or \"kill \(getpid())\""
         )
     }
 
-    private func document(plugins: Int, addresses: [String]) -> JSONValue {
+    private func document(handlers: Int, addresses: [String]) -> JSONValue {
         .object([
             "version": .string(Bulkhead.version),
             "pid": .integer(getpid()),
@@ -133,7 +135,7 @@ private struct Announcement: Service {
             "stateFolder": .string(supervisor.stateFolderPath),
             "pluginsFolder": .string(settings.plugins),
             "policiesFolder": .string(settings.policies),
-            "handlers": .integer(plugins),
+            "handlers": .integer(handlers),
         ])
     }
 }

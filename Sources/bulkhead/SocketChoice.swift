@@ -19,7 +19,8 @@ struct SocketChoice: Sendable {
         if sources.isWritten(.listen) || sources.isWritten(.state) {
             return SocketChoice(path: try sources.listen(state: state)[0].path)
         }
-        let usual = [state + "/" + SettingSources.socketName, SettingSources.serviceSocket]
+        let usual = try sources.listen(state: state).map(\.path) + [SettingSources.serviceSocket]
+        guard !sources.isService else { return SocketChoice(path: usual[0]) }
         return SocketChoice(path: usual.first(where: isThere) ?? usual[0], looked: usual)
     }
 

@@ -44,7 +44,8 @@ enum TaskEnd {
     private static func words(for task: JSONValue) -> String {
         var words = "task \(task.text("id")) \(verb(task.text("status")))"
         guard let error = task["error"] else { return words }
-        words += " (\(error.text("reason"))): \(error.text("message").oneLine)"
+        let reason = error.text("reason")
+        words += (reason == task.text("status") ? "" : " (\(reason))") + ": \(error.text("message").oneLine)"
         if let hint = error["hint"]?.string { words += "\nhint: \(hint.oneLine)" }
         return words
     }
