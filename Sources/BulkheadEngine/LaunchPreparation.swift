@@ -261,7 +261,7 @@ final class LaunchPreparation: Sendable {
             .map { "\($0.name)=\($0.value)" }
     }
 
-    /// The handler's input: one JSON object (contract §2).
+    /// The handler's input: one JSON object, and a line's end so that a shell's `read` takes it whole.
     func input(for entry: CatalogEntry, task: TaskRecord) -> [UInt8] {
         var object: JSONObject = [
             "protocol": 1, "id": .string(task.id.text), "type": .string(task.type.name),
@@ -269,7 +269,7 @@ final class LaunchPreparation: Sendable {
         ]
         object["metadata"] = task.metadata
         object["deadline"] = deadline(entry, task).map { .string($0.description) }
-        return JSONValue.object(object).bytes
+        return JSONValue.object(object).bytes + [UInt8(ascii: "\n")]
     }
 
     private func deadline(_ entry: CatalogEntry, _ task: TaskRecord) -> Timestamp? {
