@@ -61,9 +61,10 @@ final class EventInbox: Sendable {
         return hasRoom
     }
 
-    /// The next event, when there is one; nil after the last.
+    /// Waits for the next event.
     ///
     /// - Parameter onRoom: Called when there is room again after there was none.
+    /// - Returns: The event; nil after the last.
     func next(onRoom: () -> Void) async -> LauncherEvent? {
         var hasRoomAgain = false
         let event = await withCheckedContinuation { continuation in

@@ -13,8 +13,11 @@ public final class LauncherPool: Sendable {
     struct Times: Sendable {
         /// From the start, or from the acknowledged outcome, to `ready`.
         var ready = Duration.seconds(10)
-        /// From the end of the control socket to the launcher's own end, after which it is killed.
+        /// From the end of the control socket to the launcher's own end, after which it is killed; it ends its
+        /// attempt's tree in this time.
         var retiring = Duration.nanoseconds(LaunchLimits.sweepNanoseconds) + .seconds(2)
+        /// The same for a launcher without an attempt.
+        var retiringIdle = Duration.seconds(2)
         /// For Foundation to reap a launcher that has ended.
         var reaping = Duration.seconds(2)
         /// Between two looks at launchers that are ending.
@@ -120,7 +123,7 @@ public final class LauncherPool: Sendable {
         await withCheckedContinuation { stopper in
             act(on: book.withLock { $0.stop(stopper) })
         }
-        loop.stop()
+        await withCheckedContinuation { stopper in loop.stop { stopper.resume() } }
     }
 }
 
@@ -186,12 +189,19 @@ extension LauncherPool {
 
     /// On the packet thread, which looks at once.
     private func ended(_ launcher: Launcher, _ end: PacketEnd, _ phase: LauncherState.Phase) {
-        let lostAttempt = if case .running = phase { true } else { false }
+        let lostAttempt: Bool
+        let patience: Duration
+        switch phase {
+        case .launching, .lost: (lostAttempt, patience) = (false, .zero)
+        case .ready, .acknowledged: (lostAttempt, patience) = (false, times.retiringIdle)
+        case .ended: (lostAttempt, patience) = (false, times.retiring)
+        case .running: (lostAttempt, patience) = (true, times.retiring)
+        }
         let gone = PoolBook.Retiring(
             launcher: launcher,
             end: end,
             lostAttempt: lostAttempt,
-            killAt: ContinuousClock.now + times.retiring
+            killAt: ContinuousClock.now + patience
         )
         act(on: book.withLock { $0.ended(launcher, gone) })
     }

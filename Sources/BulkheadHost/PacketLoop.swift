@@ -30,6 +30,7 @@ final class PacketLoop: Sendable {
         var endings: [(token: UInt64, end: PacketEnd)] = []
         var isStopping = false
         var isOver = false
+        var stoppers: [@Sendable () -> Void] = []
     }
 
     private let epoll: Int32
@@ -93,11 +94,16 @@ final class PacketLoop: Sendable {
     }
 
     /// Ends every port and then the thread; returns at once.
-    func stop() {
-        state.withLock { state in
+    ///
+    /// - Parameter onEnd: Called when all is closed.
+    func stop(onEnd: @escaping @Sendable () -> Void = {}) {
+        let isOver = state.withLock { state in
             state.isStopping = true
             raise(&state)
+            if !state.isOver { state.stoppers.append(onEnd) }
+            return state.isOver
         }
+        if isOver { onEnd() }
     }
 
     /// Under the lock, since the descriptor is closed once the thread is over.
@@ -210,7 +216,6 @@ final class PacketLoop: Sendable {
     private func finish() {
         _ = closeEnded()
         let left = state.withLock { state in
-            state.isOver = true
             defer { state.ports = [:] }
             return Array(state.ports.values)
         }
@@ -218,7 +223,12 @@ final class PacketLoop: Sendable {
             port.close()
             receiver.ended(.asked("the supervisor's packet thread stopped"))
         }
-        close(event)
-        close(epoll)
+        let stoppers = state.withLock { state in
+            state.isOver = true
+            close(event)
+            close(epoll)
+            return state.stoppers
+        }
+        for stopper in stoppers { stopper() }
     }
 }

@@ -23,7 +23,9 @@ struct ProcessStatus: Sendable, Equatable {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { Int32($0) }.compactMap { of($0) }
     }
+}
 
+extension ProcessStatus {
     /// Reads the line of a stat file; the name in field 2 may itself hold blanks and parentheses.
     init?(parsing line: [UInt8]) {
         guard let opening = line.firstIndex(of: UInt8(ascii: "(")),
@@ -40,22 +42,5 @@ struct ProcessStatus: Sendable, Equatable {
         self.parent = parent
         self.session = session
         self.startTime = startTime
-    }
-}
-
-/// Files below /proc, which have no size and are read in one go.
-enum ProcFile {
-    /// The file's first bytes, at most `limit`; nil when it cannot be read.
-    static func read(_ path: String, atMost limit: Int) -> [UInt8]? {
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
-        defer { close(descriptor) }
-        var count = -1
-        var bytes = [UInt8](repeating: 0, count: limit)
-        repeat {
-            count = unsafe Glibc.read(descriptor, &bytes, limit)
-        } while count < 0 && errno == EINTR
-        guard count >= 0 else { return nil }
-        return Array(bytes[..<count])
     }
 }
