@@ -41,7 +41,7 @@ struct TreeRemoval: ~Copyable {
             if last != 0, removal.failures.isEmpty { removal.fail([], SystemFailure(last)) }
             return removal.report()
         } catch {
-            return error.number == ENOENT ? [] : ["\(folder)/\(name) cannot be removed: \(error)"]
+            return error.number == ENOENT ? [] : ["\(folder)/\(name) cannot be removed: \(reason(error))"]
         }
     }
 
@@ -148,14 +148,16 @@ struct TreeRemoval: ~Copyable {
     private mutating func fail(_ names: [FileName], _ failure: SystemFailure) {
         failureCount += 1
         guard failures.count < Self.toldFailures else { return }
-        let reason =
-            switch failure.number {
-            case EXDEV, EBUSY: "something is mounted there; unmount it"
-            case EPERM: "\(failure); if lsattr shows it as immutable, run chattr -i on it"
-            default: failure.description
-            }
         let place = ([path] + names.map(\.description)).joined(separator: "/")
-        failures.append("\(place) cannot be removed: \(reason)")
+        failures.append("\(place) cannot be removed: \(Self.reason(failure))")
+    }
+
+    private static func reason(_ failure: SystemFailure) -> String {
+        switch failure.number {
+        case EXDEV, EBUSY: "something is mounted there; unmount it"
+        case EPERM: "\(failure); if lsattr shows it as immutable, run chattr -i on it"
+        default: failure.description
+        }
     }
 
     private func report() -> [String] {

@@ -6,17 +6,23 @@ import Testing
 
 /// A temporary folder of a test's own, removed at its end.
 final class HostFolder: Sendable {
-    let path: String
+    /// A file system in memory, where there is one: on some disks each removal of a folder costs milliseconds.
+    static let inMemory =
+        FileManager.default.isWritableFile(atPath: "/dev/shm") ? "/dev/shm" : "/tmp"
 
-    init() throws {
-        path = "/tmp/bulkhead-host-\(UInt64.random(in: 0 ... .max))"
+    let path: String
+    private let place: String
+
+    init(in place: String = "/tmp") throws {
+        self.place = place
+        path = "\(place)/bulkhead-host-\(UInt64.random(in: 0 ... .max))"
         try SystemFailure.checkErrno(unsafe mkdir(path, 0o755))
         try setMode("", 0o755)
     }
 
     deinit {
-        let name = String(path.dropFirst("/tmp/".count))
-        for warning in TreeRemoval.remove(name, in: "/tmp") { Issue.record("\(warning)") }
+        let name = String(path.dropFirst(place.utf8.count + 1))
+        for warning in TreeRemoval.remove(name, in: place) { Issue.record("\(warning)") }
     }
 
     func callAsFunction(_ name: String) -> String { path + "/" + name }
