@@ -53,7 +53,7 @@ public enum LaunchLimits {
     /// Nanoseconds from the fork to a successful exec.
     public static let launchNanoseconds: UInt64 = 30_000_000_000
 
-    /// Nanoseconds for which the end of the whole tree is waited for before its survivors are reported.
+    /// Nanoseconds without the end of any process after which what SIGKILL did not end is reported as surviving.
     public static let sweepNanoseconds: UInt64 = 10_000_000_000
 
     /// Nanoseconds between two `denied` messages about one system call.

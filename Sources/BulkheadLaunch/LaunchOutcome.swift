@@ -34,7 +34,7 @@ public struct LaunchOutcome: Sendable, Equatable {
     public var deniedUnnamed: UInt64 = 0
     /// Processes of the tree that the kernel's out-of-memory killer ended.
     public var oomKills: UInt64 = 0
-    /// Processes that had not ended `LaunchLimits.sweepNanoseconds` after SIGKILL.
+    /// Processes that SIGKILL did not end within `LaunchLimits.sweepNanoseconds`.
     public var survivors: UInt32 = 0
     /// Nanoseconds from the exec to the exit, monotonic.
     public var wallNanoseconds: UInt64 = 0

@@ -14,6 +14,8 @@ public struct ProcessStat: Sendable, Equatable {
     public var ownCPUTicks: UInt64
     /// Clock ticks of processor time: its own and that of the children it has waited for.
     public var cpuTicks: UInt64
+    /// Threads it has.
+    public var threads: Int32
     /// Clock ticks from boot to its start: with the pid and the boot id, its identity.
     public var startTime: UInt64
 
@@ -45,7 +47,7 @@ public struct ProcessStat: Sendable, Equatable {
         }
         guard let parent: Int32 = number(4), let group: Int32 = number(5), let flags: UInt32 = number(9), let start: UInt64 = number(22),
             let user: UInt64 = number(14), let system: UInt64 = number(15),
-            let childUser: Int64 = number(16), let childSystem: Int64 = number(17)
+            let threads: Int32 = number(20), let childUser: Int64 = number(16), let childSystem: Int64 = number(17)
         else { return nil }
         self.pid = pid
         self.state = state
@@ -53,6 +55,7 @@ public struct ProcessStat: Sendable, Equatable {
         self.group = group
         self.flags = flags
         self.startTime = start
+        self.threads = threads
         ownCPUTicks = user &+ system
         cpuTicks = ownCPUTicks &+ UInt64(max(0, childUser)) &+ UInt64(max(0, childSystem))
     }

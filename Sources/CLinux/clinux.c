@@ -111,6 +111,27 @@ int clinux_set_timer_slack(unsigned long nanoseconds) {
     return (int)result(prctl(PR_SET_TIMERSLACK, nanoseconds, 0ul, 0ul, 0ul));
 }
 
+static enum { not_raised, by_policy, by_nice } raised = not_raised;
+static int nice_before;
+
+void clinux_raise_priority(void) {
+    struct sched_param lowest = {.sched_priority = 1};
+    if (raised != not_raised || sched_getscheduler(0) != SCHED_OTHER) return;
+    if (sched_setscheduler(0, SCHED_RR, &lowest) == 0) {
+        raised = by_policy;
+        return;
+    }
+    nice_before = getpriority(PRIO_PROCESS, 0);
+    if (setpriority(PRIO_PROCESS, 0, -20) == 0) raised = by_nice;
+}
+
+void clinux_restore_priority(void) {
+    struct sched_param none = {.sched_priority = 0};
+    if (raised == by_policy) sched_setscheduler(0, SCHED_OTHER, &none);
+    if (raised == by_nice) setpriority(PRIO_PROCESS, 0, nice_before);
+    raised = not_raised;
+}
+
 int clinux_unshare(int flags) { return (int)result(unshare(flags)); }
 
 // The C library keeps two signals to itself and refuses to name them; the kernel's own call resets those too.

@@ -45,6 +45,7 @@ final class Attempt {
     var nextPass: UInt64?
     var passPause: UInt64 = 1_000_000
     var sweepDeadline: UInt64 = .max
+    var reapedAtLastPass = 0
 
     /// Forks the child of a spec.
     ///

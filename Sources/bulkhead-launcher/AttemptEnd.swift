@@ -67,6 +67,11 @@ extension Attempt {
         tree.kill()
         nextPass = now + passPause
         passPause = min(passPause * 2, 50_000_000)
+        // As long as anything ends it goes on; only what SIGKILL does not end is given up.
+        if tree.reapedCount != reapedAtLastPass {
+            reapedAtLastPass = tree.reapedCount
+            sweepDeadline = now + LaunchLimits.sweepNanoseconds
+        }
         guard now >= sweepDeadline, phase == .ending else { return }
         survivors = UInt32(clamping: tree.survivors())
         complain("\(survivors) processes of attempt \(number) do not end")
@@ -75,6 +80,7 @@ extension Attempt {
 
     func treeEnded(at now: UInt64) {
         treeHasEnded = true
+        tree.endSweep()
         nextPass = nil
         _ = steps.handle(.treeEnded, at: now)
     }

@@ -72,8 +72,11 @@ final class Launcher {
 
     private func take(_ message: SupervisorMessage, _ descriptors: consuming LaunchDescriptors, at now: UInt64) {
         switch message {
-        case .prepare:
+        case .prepare(let preparation):
             guard !isPrepared else { return reject("a second prepare", at: now) }
+            guard preparation.version == LaunchLimits.protocolVersion else {
+                return reject("a supervisor that speaks version \(preparation.version)", at: now)
+            }
             isPrepared = true
             sayReady()
         case .launch(let header):

@@ -5,12 +5,6 @@ import Glibc
 /// Whether /proc has the lists of children (CONFIG_PROC_CHILDREN); looked up once.
 let kernelListsChildren = unsafe access("/proc/self/task/\(getpid())/children", R_OK) == 0
 
-/// A process of the tree, as /proc shows it.
-struct TreeProcess {
-    var pid: pid_t
-    var parent: pid_t
-}
-
 /// Everything that descends from one handler: found, signalled, ended, reaped.
 ///
 /// The launcher is a subreaper: whoever loses its parent becomes its child. So all descendants of the launcher are
@@ -30,13 +24,14 @@ final class ProcessTree {
 
     let leader: pid_t
     private(set) var leaderIsReaped = false
+    /// Processes that were reaped.
+    private(set) var reapedCount = 0
     private(set) var userMicroseconds: UInt64 = 0
     private(set) var systemMicroseconds: UInt64 = 0
     private(set) var maxRSSBytes: UInt64 = 0
 
     private let launcher = getpid()
     private let buffer = ReadBuffer(capacity: 16384)
-    private var passes = 0
 
     private static let reapBatch = 256
     /// Trees up to this size are killed without being stopped first.
@@ -59,6 +54,7 @@ final class ProcessTree {
             // The group of a leader that is still a zombie can be nobody else's.
             if ended.pid == leader { _ = Glibc.kill(-leader, SIGKILL) }
             _ = unsafe clinux_wait(ended.pid, Int32(CLINUX_WAIT_NO_HANG), &ended)
+            reapedCount += 1
             userMicroseconds += ended.user_microseconds
             systemMicroseconds += ended.system_microseconds
             maxRSSBytes = max(maxRSSBytes, ended.max_rss_bytes)
@@ -84,55 +80,47 @@ final class ProcessTree {
 
     /// Nanoseconds of processor time of the processes that live.
     func livingNanoseconds() -> UInt64 {
-        let ticks = descendants().reduce(UInt64(0)) { $0 + (stat(of: $1.pid)?.cpuTicks ?? 0) }
+        let ticks = walk().reduce(UInt64(0)) { $0 + $1.cpuTicks }
         return ticks * (1_000_000_000 / UInt64(max(1, sysconf(Int32(_SC_CLK_TCK)))))
     }
 
     /// SIGTERM to each process once, and SIGCONT to those that are stopped, so that they can obey.
     func terminate() {
+        clinux_raise_priority()
+        defer { clinux_restore_priority() }
         if !leaderIsReaped { _ = Glibc.kill(-leader, SIGTERM) }
-        for process in descendants() {
-            guard let stat = stat(of: process.pid) else { continue }
-            if stat.group != leader || leaderIsReaped { signal(process, SIGTERM) }
-            if stat.isStopped { signal(process, SIGCONT) }
+        for process in walk() {
+            if process.group != leader || leaderIsReaped { signal(process, SIGTERM) }
+            if process.isStopped { signal(process, SIGCONT) }
         }
     }
 
     /// One pass of SIGKILL over everything that is found.
     ///
     /// A tree that forks as fast as it is killed is stopped first: what is stopped forks no more, so that the
-    /// passes converge.
+    /// passes converge. A thousand busy processes would leave the launcher a thousandth of a processor, so it goes
+    /// before them, as far as it may, until nothing is left.
     func kill() {
+        clinux_raise_priority()
         if !leaderIsReaped { _ = Glibc.kill(-leader, SIGKILL) }
-        var found = descendants()
-        if passes > 0, found.count > Self.smallTree { found = stopAll(found) }
+        var found = walk()
+        if found.count > Self.smallTree { found = walk(stopping: true) }
         for process in found { signal(process, SIGKILL) }
-        passes += 1
+    }
+
+    /// Nothing is left to end, or nothing that can be.
+    func endSweep() {
+        clinux_restore_priority()
     }
 
     /// How many processes are left.
-    func survivors() -> Int { descendants().count }
-
-    private func stopAll(_ first: [TreeProcess]) -> [TreeProcess] {
-        var found = first
-        var stopped: Set<pid_t> = []
-        for _ in 0..<32 {
-            let fresh = found.filter { !stopped.contains($0.pid) }
-            guard !fresh.isEmpty else { break }
-            for process in fresh {
-                signal(process, SIGSTOP)
-                stopped.insert(process.pid)
-            }
-            found = descendants()
-        }
-        return found
-    }
+    func survivors() -> Int { walk().count }
 
     /// Signals a process of ours and no other.
     ///
     /// A child of the launcher keeps its number until the launcher reaps it. Any other may be reaped by its parent
     /// and its number given away: a pidfd holds the process, and its parent is looked at again after that.
-    private func signal(_ process: TreeProcess, _ signal: Int32) {
+    private func signal(_ process: ProcessStat, _ signal: Int32) {
         guard process.parent != launcher else {
             _ = Glibc.kill(process.pid, signal)
             return
@@ -145,41 +133,44 @@ final class ProcessTree {
             _ = clinux_pidfd_send_signal(held.number, signal)
         }
     }
-
-    fileprivate func stat(of pid: pid_t) -> ProcessStat? {
-        smallFile("/proc/\(pid)/stat", buffer).flatMap { ProcessStat($0[...]) }
-    }
 }
 
 /// Finding the tree in /proc.
 extension ProcessTree {
     /// Every descendant of the launcher, parents before children.
-    fileprivate func descendants() -> [TreeProcess] {
-        var found: [TreeProcess] = []
-        var next = children(of: launcher)
-        while let process = next.popLast() {
+    ///
+    /// - Parameter stopping: Whether each is stopped when it is found, so that the children that are then listed are
+    ///   all that it will have.
+    fileprivate func walk(stopping: Bool = false) -> [ProcessStat] {
+        var found: [ProcessStat] = []
+        var next = children(of: launcher, threads: 1)
+        while let (pid, parent) = next.popLast() {
+            // The number may have been given away since it was listed.
+            guard let process = stat(of: pid), process.parent == parent || process.parent == launcher else { continue }
+            if stopping { signal(process, SIGSTOP) }
             found.append(process)
-            next += children(of: process.pid)
+            next += children(of: pid, threads: process.threads)
         }
         return found
     }
 
     /// Children belong to the thread that forked them.
-    private func children(of pid: pid_t) -> [TreeProcess] {
-        guard kernelListsChildren else { return childrenByParent(pid) }
-        return names(in: "/proc/\(pid)/task").flatMap { thread -> [TreeProcess] in
-            guard let list = smallFile("/proc/\(pid)/task/\(thread)/children", buffer) else { return [] }
+    private func children(of parent: pid_t, threads: Int32) -> [(pid: pid_t, parent: pid_t)] {
+        guard kernelListsChildren else { return childrenByParent(parent) }
+        let names = threads == 1 ? ["\(parent)"] : names(in: "/proc/\(parent)/task")
+        return names.flatMap { thread -> [(pid: pid_t, parent: pid_t)] in
+            guard let list = smallFile("/proc/\(parent)/task/\(thread)/children", buffer) else { return [] }
             return list.split(separator: UInt8(ascii: " ")).compactMap { word in
-                pid_t(String(decoding: word, as: UTF8.self)).map { TreeProcess(pid: $0, parent: pid) }
+                pid_t(String(decoding: word, as: UTF8.self)).map { ($0, parent) }
             }
         }
     }
 
     /// For kernels that are built without CONFIG_PROC_CHILDREN.
-    private func childrenByParent(_ pid: pid_t) -> [TreeProcess] {
+    private func childrenByParent(_ parent: pid_t) -> [(pid: pid_t, parent: pid_t)] {
         names(in: "/proc").compactMap { name in
-            guard let candidate = pid_t(name), stat(of: candidate)?.parent == pid else { return nil }
-            return TreeProcess(pid: candidate, parent: pid)
+            guard let pid = pid_t(name), stat(of: pid)?.parent == parent else { return nil }
+            return (pid, parent)
         }
     }
 
@@ -194,5 +185,12 @@ extension ProcessTree {
             if name.utf8.first != UInt8(ascii: ".") { names.append(name) }
         }
         return names
+    }
+
+    fileprivate func stat(of pid: pid_t) -> ProcessStat? {
+        let opened = unsafe clinux_openat(AT_FDCWD, "/proc/\(pid)/stat", O_RDONLY, 0)
+        guard opened >= 0 else { return nil }
+        let file = Descriptor(opened)
+        return buffer.read(file.number, limit: buffer.capacity).flatMap { ProcessStat($0[...]) }
     }
 }

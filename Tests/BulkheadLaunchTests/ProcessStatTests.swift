@@ -15,6 +15,7 @@ struct ProcessStatTests {
         #expect(stat.pid == 4711)
         #expect(stat.state == UInt8(ascii: "S"))
         #expect(stat.parent == 42)
+        #expect(stat.threads == 1)
         #expect(stat.group == 4711)
         #expect(stat.ownCPUTicks == 7)
         #expect(stat.cpuTicks == 18)

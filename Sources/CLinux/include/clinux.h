@@ -68,6 +68,10 @@ int clinux_set_no_new_privileges(void);
 // Nanoseconds by which the kernel may be late with the caller's waits; children inherit it.
 int clinux_set_timer_slack(unsigned long nanoseconds);
 
+// Puts the caller before every ordinary process (SCHED_RR, else the best nice value), as far as it may, and back.
+void clinux_raise_priority(void);
+void clinux_restore_priority(void);
+
 int clinux_unshare(int flags);
 
 // Blocks no signal and gives each its default disposition.
