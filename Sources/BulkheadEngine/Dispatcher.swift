@@ -190,7 +190,10 @@ actor Dispatcher {
             let attempt = LiveAttempt()
             live[candidate.id] = attempt
             pools[name, default: PoolState()].running.insert(candidate.id)
-            group.addTask { await self.run(candidate.id, attempt, in: name) }
+            group.addTask {
+                // Not a child of the group: an attempt ends by its launcher's word, never by a cancellation.
+                await Task { await self.run(candidate.id, attempt, in: name) }.value
+            }
         }
     }
 
@@ -259,7 +262,7 @@ actor Dispatcher {
     }
 
     /// The store cannot be relied on: end everything, so that the next start recovers from what is committed.
-    private func fail(_ error: any Error) {
+    func fail(_ error: any Error) {
         let typed = error as? BulkheadError ?? BulkheadError(.internal, "\(error)")
         logger.error("the store failed; the supervisor ends", metadata: ["error": "\(typed)"])
         failure = failure ?? typed

@@ -133,14 +133,11 @@ public final class Supervisor: Service, Sendable {
         preparation.sweepScratch()
         logger.info("ready", metadata: ["types": "\(catalog.current.entries.count)"])
         try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask { try await self.dispatcher.run() }
             group.addTask { await self.followFolders() }
-            group.addTask { try await self.followStore() }
+            group.addTask { await self.followStore() }
             group.addTask { await self.stopWhenAsked() }
-            // The dispatcher ends last when a stop was asked for, or first when the store has failed.
-            try await group.next()
-            while phase != .stopping, try await group.next() != nil {}
-            group.cancelAll()
+            defer { group.cancelAll() }
+            try await dispatcher.run()
         }
     }
 
@@ -163,13 +160,14 @@ public final class Supervisor: Service, Sendable {
     }
 
     /// Ends the supervisor when the store has failed for good.
-    private func followStore() async throws {
-        for await failure in store.failure { throw failure }
+    private func followStore() async {
+        for await failure in store.failure { await dispatcher.fail(failure) }
     }
 
     /// Waits for the shutdown, then ends in two phases: nothing new, then what runs.
     private func stopWhenAsked() async {
-        await gracefulShutdownOrCancellation()
+        // A cancellation, as when another service has failed, is a stop like any other.
+        try? await gracefulShutdown()
         life.withLock { $0.phase = .stopping }
         logger.info("stopping: no new work is taken")
         await dispatcher.stopDispatching()
@@ -179,10 +177,6 @@ public final class Supervisor: Service, Sendable {
         }
         await dispatcher.stopAll(.supervisorStop)
         feed.close()
-    }
-
-    private func gracefulShutdownOrCancellation() async {
-        try? await gracefulShutdown()
     }
 
     private func waitUntilIdle(atMost limit: Duration) async {
