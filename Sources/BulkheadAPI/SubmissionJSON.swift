@@ -122,7 +122,7 @@ public enum SubmissionJSON {
         BulkheadError(
             .malformed,
             "\"\(name.cut(toBytes: 64))\" is no member of \(place)",
-            advice: Spelling.advice(for: name, among: known)
+            advice: NearestWord.advice(for: name, among: known)
         )
     }
 }

@@ -86,7 +86,7 @@ struct Catalog: Sendable {
     /// What a submit of an unknown type is told.
     func unknownType(_ type: TaskType) -> BulkheadError {
         let names = (Array(entries.keys) + Array(refusals.keys)).map(\.name)
-        let nearest = NearestWord.of(type.name, among: names).map { "; did you mean \($0)?" } ?? ""
+        let nearest = NearestWord.question(type.name, among: names)
         return BulkheadError(
             .unknownType,
             "there is no handler for the type \(type)\(nearest)",

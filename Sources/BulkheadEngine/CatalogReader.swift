@@ -86,8 +86,8 @@ struct CatalogReader: Sendable {
             guard name != "pools.yaml", !name.hasSuffix(".json"), !isFolder(path) else { continue }
             let stem = Self.withoutExtension(name)
             guard let type = try? TaskType(stem), types.contains(type) else {
-                let nearest = NearestWord.of(stem, among: types.map(\.name)).map { ", did you mean \($0)?" }
-                draft.report(file: path, "there is no handler \(stem)\(nearest ?? "")")
+                let nearest = NearestWord.question(stem, among: types.map(\.name))
+                draft.report(file: path, "there is no handler \(stem)\(nearest)")
                 continue
             }
             guard name == "\(type).yaml" else {

@@ -1,4 +1,3 @@
-import BulkheadAPI
 import BulkheadCore
 import Hummingbird
 
@@ -22,7 +21,7 @@ struct Query {
                 throw BulkheadError(
                     .malformed,
                     "this call has no query parameter \"\(name.cut(toBytes: 64))\"",
-                    advice: Spelling.advice(for: name, among: names)
+                    advice: NearestWord.advice(for: name, among: names)
                 )
             }
             guard values.updateValue(value, forKey: name) == nil else {

@@ -72,8 +72,8 @@ struct KeyedValue {
         let words = Word.allCases.map(\.rawValue)
         guard let text = scalar("one of \(words.joined(separator: ", "))") else { return nil }
         guard let word = Word(rawValue: text) else {
-            let question = NearestWord.of(text, among: words).map { "; did you mean \"\($0)\"?" }
-            refuse("\(Self.quoted(text)) is not one of \(words.joined(separator: ", "))\(question ?? "")")
+            let question = NearestWord.question(text, among: words)
+            refuse("\(Self.quoted(text)) is not one of \(words.joined(separator: ", "))\(question)")
             return nil
         }
         return word

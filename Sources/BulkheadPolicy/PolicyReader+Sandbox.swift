@@ -50,12 +50,6 @@ extension KeyedValue {
 
     private func selector() -> SyscallSelector? {
         guard let text = text("a system call or a @group", bytes: 128) else { return nil }
-        guard !text.hasPrefix("!") else {
-            refuse(
-                "\(Self.quoted(text)): this version does not take entries out with \"!\" yet; name each call"
-            )
-            return nil
-        }
         do {
             return try SyscallSelector(text)
         } catch {

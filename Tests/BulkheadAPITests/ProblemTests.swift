@@ -56,24 +56,3 @@ struct ProblemTests {
         #expect(Problem(.object(["status": .string("400"), "title": .string("t")])) == nil)
     }
 }
-
-@Suite("Spelling")
-struct SpellingTests {
-    @Test(
-        "the nearest word is found, and none where nothing is near",
-        arguments: [
-            ("prority", "priority"), ("Priority", "priority"), ("notbefore", "notBefore"), ("xyzzy", nil),
-            (String(repeating: "a", count: 100_000), nil),
-        ]
-    )
-    func nearest(word: String, expected: String?) {
-        #expect(Spelling.nearest(to: word, among: ["priority", "notBefore", "metadata"]) == expected)
-    }
-
-    @Test("where nothing is near, the right words are listed")
-    func advice() {
-        #expect(Spelling.advice(for: "xyzzy", among: ["limit", "cursor"]) == "known are limit, cursor")
-        #expect(Spelling.advice(for: "limt", among: ["limit", "cursor"]) == #"did you mean "limit"?"#)
-        #expect(Spelling.advice(for: "x", among: []) == "leave it out")
-    }
-}

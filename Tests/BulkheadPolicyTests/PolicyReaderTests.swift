@@ -80,6 +80,14 @@ import Testing
         #expect(try read("recovery: {mode: \"\(mode.rawValue)\", limit: \"7\"}").recovery == expected)
     }
 
+    @Test("an entry with an exclamation mark takes out what came before it")
+    func negatedEntry() throws {
+        let policy = try read(#"sandbox: {syscalls: {deny: ["@process", "!execve"]}}"#)
+        let denied = SyscallSelector.names(of: policy.sandbox.deny)
+        #expect(denied.contains("fork"))
+        #expect(!denied.contains("execve"))
+    }
+
     @Test("PATH and LANG may be set")
     func pathMayBeSet() throws {
         let policy = try read("environment: {PATH: /opt/bin, LANG: de_DE.UTF-8}")

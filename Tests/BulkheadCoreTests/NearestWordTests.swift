@@ -1,4 +1,4 @@
-import BulkheadPolicy
+import BulkheadCore
 import Testing
 
 @Suite("NearestWord") struct NearestWordTests {
@@ -39,5 +39,17 @@ import Testing
     func order() {
         #expect(NearestWord.of("red", among: ["redirect", "read"]) == "read")
         #expect(NearestWord.of("read", among: ["reads", "read"]) == "read")
+    }
+
+    @Test("advice names the nearest word, else every right one, else says to leave it out")
+    func advice() {
+        #expect(NearestWord.advice(for: "xyzzy", among: ["limit", "cursor"]) == "known are limit, cursor")
+        #expect(NearestWord.advice(for: "limt", among: ["limit", "cursor"]) == #"did you mean "limit"?"#)
+        #expect(NearestWord.advice(for: "x", among: []) == "leave it out")
+    }
+
+    @Test("a very long word is near nothing")
+    func longWord() {
+        #expect(NearestWord.of(String(repeating: "a", count: 100_000), among: Self.keys) == nil)
     }
 }

@@ -26,8 +26,16 @@ public enum NearestWord {
     }
 
     /// The question that goes behind a message, or nothing.
-    static func question(_ word: String, among candidates: some Sequence<String>) -> String {
+    public static func question(_ word: String, among candidates: some Sequence<String>) -> String {
         of(word, among: candidates).map { "; did you mean \"\($0)\"?" } ?? ""
+    }
+
+    /// A sentence that names the nearest word, or else every right one.
+    public static func advice(for word: String, among words: [String]) -> String {
+        guard let nearest = of(word, among: words) else {
+            return words.isEmpty ? "leave it out" : "known are \(words.joined(separator: ", "))"
+        }
+        return "did you mean \"\(nearest)\"?"
     }
 
     /// Lower case, and one kind of dash: `on_Denied` is `on-denied`.
