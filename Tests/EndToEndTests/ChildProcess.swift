@@ -1,4 +1,6 @@
+import CLinux
 import Foundation
+import Glibc
 import Synchronization
 
 /// A program that a test runs, as a user's shell would: clean signals, its own pipes, nothing else inherited.
@@ -145,13 +147,14 @@ final class ChildProcess: Sendable {
 
     private static func pipe() throws -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
-        guard unsafe pipe2(&ends, O_CLOEXEC) == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+        let result = unsafe clinux_pipe(&ends, O_CLOEXEC)
+        guard result >= 0 else { throw POSIXError(.init(rawValue: -result) ?? .EIO) }
         return (ends[0], ends[1])
     }
 
     private static func write(_ bytes: [UInt8], to descriptor: Int32) {
         // A program that does not read its input closes the pipe; SIGPIPE must not end the tests.
-        unsafe signal(SIGPIPE, SIG_IGN)
+        signal(SIGPIPE, SIG_IGN)
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = unsafe rest.withUnsafeBytes {
@@ -164,6 +167,25 @@ final class ChildProcess: Sendable {
         close(descriptor)
     }
 
+    private typealias Actions = UnsafeMutablePointer<posix_spawn_file_actions_t>
+
+    /// glibc shows these two to those who define _GNU_SOURCE, which Swift does not.
+    private static let inFolder = unsafe unsafeBitCast(
+        symbol("posix_spawn_file_actions_addchdir_np"),
+        to: (@convention(c) (Actions, UnsafePointer<CChar>) -> Int32).self
+    )
+    private static let closingFrom = unsafe unsafeBitCast(
+        symbol("posix_spawn_file_actions_addclosefrom_np"),
+        to: (@convention(c) (Actions, Int32) -> Int32).self
+    )
+
+    private static func symbol(_ name: String) -> UnsafeMutableRawPointer {
+        guard let address = unsafe dlsym(dlopen(nil, RTLD_NOW), name) else {
+            fatalError("the C library has no \(name)")
+        }
+        return unsafe address
+    }
+
     private static func spawn(
         _ executable: String,
         _ arguments: [String],
@@ -174,16 +196,16 @@ final class ChildProcess: Sendable {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        unsafe posix_spawn_file_actions_addchdir_np(&actions, folder)
+        _ = unsafe inFolder(&actions, folder)
         for (number, descriptor) in descriptors.enumerated() {
             unsafe posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(number))
         }
-        unsafe posix_spawn_file_actions_addclosefrom_np(&actions, 3)
-        var attributes = unsafe posix_spawnattr_t()
+        _ = unsafe closingFrom(&actions, 3)
+        var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
-        var none = unsafe sigset_t()
-        var all = unsafe sigset_t()
+        var none = sigset_t()
+        var all = sigset_t()
         unsafe sigemptyset(&none)
         unsafe sigfillset(&all)
         unsafe posix_spawnattr_setsigmask(&attributes, &none)
@@ -196,7 +218,7 @@ final class ChildProcess: Sendable {
         var argv = unsafe arguments.map { unsafe strdup($0) } + [nil]
         var envp = unsafe environment.map { unsafe strdup($0) } + [nil]
         defer {
-            for text in unsafe argv + envp { unsafe free(text) }
+            for unsafetext in unsafe argv + envp { unsafe free(text) }
         }
         let error = unsafe posix_spawn(&pid, executable, &actions, &attributes, &argv, &envp)
         guard error == 0 else { throw POSIXError(.init(rawValue: error) ?? .EIO) }

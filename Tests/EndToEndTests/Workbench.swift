@@ -52,7 +52,7 @@ final class Workbench: Sendable {
         let draft = folder + "/.draft-" + UUID().uuidString
         try Data(text.utf8).write(to: URL(filePath: draft))
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: draft)
-        guard rename(draft, target) == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
+        guard unsafe rename(draft, target) == 0 else { throw POSIXError(.init(rawValue: errno) ?? .EIO) }
     }
 
     /// Brings a handler of the product, with its policy.
