@@ -31,6 +31,10 @@ struct AttemptRunner: Sendable {
     /// - Throws: What the store said where it could not read or write.
     func run(_ id: TaskID, live: LiveAttempt) async throws -> AttemptEnd {
         guard let task = try await store.task(id), task.status == .queued else { return .stale }
+        guard !task.cancelRequested else {
+            try await endCancelled(task)
+            return .stale
+        }
         switch catalog.current.resolve(task.type) {
         case .unknown:
             return try await endBeforeStart(
@@ -96,7 +100,6 @@ struct AttemptRunner: Sendable {
         _ launcher: Launcher,
         _ live: LiveAttempt
     ) async throws -> AttemptEnd {
-        let persistence = Persistence(live: live, logger: logger)
         let watch = AttemptWatch(
             task: task,
             entry: entry,
@@ -105,31 +108,27 @@ struct AttemptRunner: Sendable {
             runner: self,
             warnings: place.warnings
         )
-        let last: AttemptWatch.Last
+        let events: AsyncStream<LauncherEvent>
         do {
-            let events = try launcher.launch(
+            events = try launcher.launch(
                 preparation.spec(for: entry, task: task, place: place),
                 stdin: preparation.input(for: entry, task: task)
             )
-            live.attach(launcher, number: UInt64(task.attempt))
-            last = try await watch.follow(events)
-        } catch let error as BulkheadError where error.code == .host {
+        } catch {
             launchers.giveBack(launcher)
-            return try await putBack(task, error.message)
+            // Beyond what can be described to a launcher; time does not mend that.
+            guard error.code == .internal else { return try await putBack(task, error.message) }
+            return .ended(try await end(watch.unlaunched("\(error)"), live))
         }
-        switch last {
+        live.attach(launcher, number: UInt64(task.attempt))
+        switch try await watch.follow(events) {
         case .finished(let finish):
-            let outcome = try await persistence.write { () throws(BulkheadError) in
-                try await store.finish(finish)
-            }
-            launcher.send(.outcomeAck(attempt: UInt64(task.attempt)))
-            launchers.giveBack(launcher)
-            feed.tell(task.id)
+            let outcome = try await end(finish, live)
+            release(launcher, task)
             return .ended(outcome)
         case .putBack(let reason):
             let end = try await putBack(task, reason)
-            launcher.send(.outcomeAck(attempt: UInt64(task.attempt)))
-            launchers.giveBack(launcher)
+            release(launcher, task)
             return end
         case .lost(let process, let reason):
             logger.warning(
@@ -137,13 +136,33 @@ struct AttemptRunner: Sendable {
                 metadata: ["task": "\(task.id)", "launcher": "\(launcher.mark.pid)", "reason": "\(reason)"]
             )
             await preparation.endTree(of: place, process: process, launcher: launcher.mark)
-            let finish = lossFinish(task, entry)
-            let outcome = try await persistence.write { () throws(BulkheadError) in
-                try await store.finish(finish)
-            }
-            feed.tell(task.id)
-            return .ended(outcome)
+            guard process != nil else { return try await putBack(task, "its launcher was lost: \(reason)") }
+            return .ended(try await end(lossFinish(task, entry), live))
         }
+    }
+
+    /// Commits the end of an attempt; the launcher hears of it only after this.
+    private func end(_ finish: AttemptFinish, _ live: LiveAttempt) async throws -> FinishOutcome? {
+        let persistence = Persistence(live: live, logger: logger)
+        let outcome = try await persistence.write { () throws(BulkheadError) in try await store.finish(finish)
+        }
+        feed.tell(finish.id)
+        if let task = outcome?.task, task.status == .queued, task.cancelRequested {
+            try await endCancelled(task)
+        }
+        return outcome
+    }
+
+    private func release(_ launcher: Launcher, _ task: TaskRecord) {
+        launcher.send(.outcomeAck(attempt: UInt64(task.attempt)))
+        launchers.giveBack(launcher)
+    }
+
+    /// Ends a queued task that somebody cancelled while an attempt of it was ending by itself.
+    private func endCancelled(_ task: TaskRecord) async throws {
+        let error = TaskError(.cancelled, "cancelled between two attempts")
+        _ = try await store.endQueued(task.id, event: .cancel, error: error, now: clocks.wall())
+        feed.tell(task.id)
     }
 
     /// What a crash of the launcher means for the task: rule 3 of contract §7.
@@ -160,8 +179,14 @@ struct AttemptRunner: Sendable {
     }
 
     private func putBack(_ task: TaskRecord, _ reason: String) async throws -> AttemptEnd {
-        _ = try await store.putBack(task.id, attempt: task.attempt, notBefore: nil, waitingFor: reason)
+        let queued = try await store.putBack(
+            task.id,
+            attempt: task.attempt,
+            notBefore: nil,
+            waitingFor: reason
+        )
         feed.tell(task.id)
+        if let queued, queued.cancelRequested { try await endCancelled(queued) }
         return .putBack(reason)
     }
 

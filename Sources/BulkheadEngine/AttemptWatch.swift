@@ -79,18 +79,23 @@ struct AttemptWatch: Sendable {
 
     private func refused(_ refusal: LaunchRefusal) -> Last {
         if refusal.isPassing { return .putBack(refusal.message) }
-        let ending = AttemptEnding.launchFailed(
-            message: refusal.message,
-            hint: refusal.hint(for: entry),
-            handlerToBlame: refusal.handlerIsToBlame
-        )
         return .finished(
-            makeFinish(
-                OutcomeRule.decide(ending, handlerError: nil, retriesLeft: 0),
-                said: HandlerEvents(resultLimit: runner.resultLimit),
-                denied: DeniedCalls(),
-                outcome: nil
+            unlaunched(
+                refusal.message,
+                hint: refusal.hint(for: entry),
+                handlerToBlame: refusal.handlerIsToBlame
             )
+        )
+    }
+
+    /// The end of an attempt whose handler never ran, for a reason that time does not mend.
+    func unlaunched(_ message: String, hint: String? = nil, handlerToBlame: Bool = false) -> AttemptFinish {
+        let ending = AttemptEnding.launchFailed(message: message, hint: hint, handlerToBlame: handlerToBlame)
+        return makeFinish(
+            OutcomeRule.decide(ending, handlerError: nil, retriesLeft: 0),
+            said: HandlerEvents(resultLimit: runner.resultLimit),
+            denied: DeniedCalls(),
+            outcome: nil
         )
     }
 

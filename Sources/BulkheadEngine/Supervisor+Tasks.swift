@@ -197,7 +197,8 @@ extension Supervisor {
             return await dispatcher.stop(task.id, .cancelled) ? marked : nil
         }
         guard let changed else {
-            await Task.yield()
+            // It is on its way into or out of an attempt, or recovery has not come to it yet.
+            try? await Task.sleep(for: .milliseconds(5))
             return nil
         }
         feed.tell(task.id)
