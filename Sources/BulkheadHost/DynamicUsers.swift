@@ -11,7 +11,7 @@ public final class DynamicUsers: Sendable {
     /// Where the lock files of all supervisors lie, unless told otherwise.
     public static let locksFolder = "/run/bulkhead-dynamic-uids"
 
-    private static let blockSize: UInt32 = 1024
+    private static let blockSize = 1024
 
     private final class BlockLock: Sendable {
         let file: OpenDescriptor
@@ -62,11 +62,16 @@ public final class DynamicUsers: Sendable {
 
     private func lockBlock(_ state: inout State) throws(BulkheadError) {
         try makeLocksFolder()
-        for first in stride(from: range.lowerBound, through: range.upperBound, by: Int(Self.blockSize))
-        where state.blocks[first] == nil {
+        for start in stride(
+            from: UInt64(range.lowerBound),
+            through: UInt64(range.upperBound),
+            by: Self.blockSize
+        ) {
+            let first = UInt32(start)
+            guard state.blocks[first] == nil else { continue }
             guard let lock = try lock(first) else { continue }
             state.blocks[first] = lock
-            let last = min(range.upperBound, first + (Self.blockSize - 1))
+            let last = UInt32(min(UInt64(range.upperBound), start + UInt64(Self.blockSize) - 1))
             // A number that the host has given to somebody else is left alone.
             state.rested = (first...last).filter { UserDirectory.user(numbered: $0) == nil }
             if !state.rested.isEmpty { return }

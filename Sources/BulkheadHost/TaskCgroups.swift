@@ -18,6 +18,8 @@ public struct TaskCgroups: Sendable {
     private var unifiedControllers: Set<String> = []
     private var memory: CgroupFolder?
     private var processes: CgroupFolder?
+    /// Folders of the same state folder elsewhere, in which a former supervisor had its groups.
+    private var former: [CgroupFolder] = []
 
     /// Finds where groups can be made, and makes the folders that will hold them.
     /// - Parameters:
@@ -27,6 +29,35 @@ public struct TaskCgroups: Sendable {
     public static func find(_ features: HostFeatures, identity: String) -> TaskCgroups {
         TaskCgroups(features, name: "bulkhead-" + identity)
     }
+
+    /// Finds where groups can be made, and notes it in the state folder: a supervisor that is started elsewhere in
+    /// the tree, such as in another session, then finds what this one left.
+    /// - Parameters:
+    ///   - features: What the host offers.
+    ///   - state: The state folder, in which the file `cgroups` is kept.
+    /// - Returns: The groups; what cannot be had is said in the problems.
+    /// - Throws: ``BulkheadError`` with the code `storage`.
+    public static func find(_ features: HostFeatures, state: StateFolder) throws(BulkheadError) -> TaskCgroups
+    {
+        let name = "bulkhead-" + state.identity
+        var groups = TaskCgroups(features, name: name)
+        let own = groups.folders.map(\.path)
+        let note = try PrivateFile.read(state.path + "/cgroups", limit: StateFolder.runtimeBytes) ?? []
+        let noted = String(decoding: note, as: UTF8.self).split(separator: "\n").map {
+            CgroupFolder(path: String($0))
+        }
+        groups.former = noted.filter { folder in
+            folder.path.hasSuffix("/" + name) && folder.has("cgroup.procs") && !own.contains(folder.path)
+        }
+        let lines = (own + groups.former.map(\.path)).map { $0 + "\n" }.joined()
+        if Array(lines.utf8) != note {
+            try PrivateFile.replace("cgroups", in: state.path, with: Array(lines.utf8))
+        }
+        return groups
+    }
+
+    /// The folders that hold the groups.
+    private var folders: [CgroupFolder] { [unified, memory, processes].compactMap(\.self) }
 
     private init(_ features: HostFeatures, name: String) {
         let layout = features.cgroups
@@ -82,13 +113,9 @@ public struct TaskCgroups: Sendable {
     /// - Returns: What could not be ended or removed, as sentences.
     public func sweep(keeping names: Set<String> = []) -> [String] {
         let kept = { (folder: CgroupFolder) in names.contains { folder.path.hasSuffix("/" + $0) } }
-        var left = [unified, memory, processes].compactMap(\.self).flatMap(\.children).filter { !kept($0) }
-        for _ in 0..<500 {
-            for folder in left { folder.kill() }
-            left = left.filter { folder in (try? folder.remove()) == nil }
-            if left.isEmpty { return [] }
-            usleep(10_000)
-        }
+        let left = Self.end((folders + former).flatMap(\.children).filter { !kept($0) })
+        // Fails, rightly, for those in which something is kept.
+        for folder in former { _ = unsafe rmdir(folder.path) }
         return left.map { folder in
             "the control group \(folder.path) of a former supervisor cannot be removed: processes "
                 + folder.tree.flatMap(\.members).map(String.init).joined(separator: ", ") + " do not end"
@@ -99,12 +126,23 @@ public struct TaskCgroups: Sendable {
     /// seconds.
     /// - Parameter spec: What ``make(_:memory:processes:)`` gave.
     public func end(_ spec: CgroupSpec) {
-        var left = spec.folders.map { CgroupFolder(path: $0) }
+        _ = Self.end(spec.folders.map { CgroupFolder(path: $0) })
+    }
+
+    /// Removes the folders that hold the groups, where nothing is in them; at the supervisor's end.
+    public func close() {
+        for folder in folders { _ = unsafe rmdir(folder.path) }
+    }
+
+    /// Kills and removes groups, again and again, since a process that is being killed holds its group.
+    private static func end(_ folders: [CgroupFolder]) -> [CgroupFolder] {
+        var left = folders
         for _ in 0..<500 where !left.isEmpty {
             for folder in left { folder.kill() }
             left = left.filter { folder in (try? folder.remove()) == nil }
             if !left.isEmpty { usleep(10_000) }
         }
+        return left
     }
 }
 

@@ -79,28 +79,37 @@ enum Program {
         var wasKilled: Bool
     }
 
+    /// Not by Foundation, which sees an end only when every child of the program has ended too.
     static func run(_ path: String, _ arguments: [String]) async throws -> Ended {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        process.standardInput = FileHandle.nullDevice
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        return try await withCheckedThrowingContinuation { done in
-            process.terminationHandler = { ended in
+        let pid = try spawn(path, arguments)
+        return await withCheckedContinuation { done in
+            Thread.detachNewThread {
+                var status: Int32 = 0
+                while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
+                let signal = status & 0x7F
                 done.resume(
                     returning: Ended(
-                        status: ended.terminationStatus,
-                        wasKilled: ended.terminationReason == .uncaughtSignal
+                        status: signal == 0 ? (status >> 8) & 0xFF : signal,
+                        wasKilled: signal != 0
                     )
                 )
             }
-            do {
-                try process.run()
-            } catch {
-                done.resume(throwing: error)
-            }
         }
+    }
+
+    private static func spawn(_ path: String, _ arguments: [String]) throws -> pid_t {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        for number: Int32 in 0...2 {
+            unsafe posix_spawn_file_actions_addopen(&actions, number, "/dev/null", O_RDWR, 0)
+        }
+        var words = unsafe ([path] + arguments).map { unsafe strdup($0) } + [nil]
+        defer { unsafe words.forEach { unsafe free($0) } }
+        var pid: pid_t = 0
+        let failure = unsafe posix_spawn(&pid, path, &actions, nil, &words, environ)
+        guard failure == 0 else { throw SystemFailure(failure) }
+        return pid
     }
 }
 
