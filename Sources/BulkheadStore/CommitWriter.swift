@@ -35,7 +35,7 @@ final class CommitWriter: Sendable {
     }
 
     private enum Outcome {
-        case committed([Success])
+        case committed([Success], totalChanges: Int)
         case thrown(any Error)
         case fault(StorageFault, any Error)
     }
@@ -187,9 +187,9 @@ final class CommitWriter: Sendable {
             return
         }
         switch transact(group) {
-        case .committed(let successes):
+        case .committed(let successes, let totalChanges):
             for success in successes { success() }
-            checkpointIfDue(bytes: group.reduce(0) { $0 + $1.bytes })
+            checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
         case .fault(let fault, let error):
             let error = BulkheadError(storing: error, "the database could not be written")
             if fault == .lasting { stop(error) }
@@ -205,29 +205,26 @@ final class CommitWriter: Sendable {
         do {
             var successes: [Success] = []
             successes.reserveCapacity(group.count)
-            try pool.writeWithoutTransaction { db in
+            let totalChanges = try pool.writeWithoutTransaction { db in
                 try db.inTransaction(.immediate) {
                     for mutation in group { successes.append(try mutation.run(db)) }
                     return .commit
                 }
-                checkpointer.withLock { $0.noteChanges(upTo: db.totalChangesCount) }
+                return db.totalChangesCount
             }
-            return .committed(successes)
+            return .committed(successes, totalChanges: totalChanges)
         } catch {
             return StorageFault(error).map { .fault($0, error) } ?? .thrown(error)
         }
     }
 
-    private func checkpointIfDue(bytes: Int) {
-        guard checkpointer.withLock({ $0.isDue(addingBytes: bytes) }) else { return }
+    private func checkpointIfDue(totalChanges: Int, bytes: Int) {
+        let isDue = checkpointer.withLock { $0.noteGroup(totalChanges: totalChanges, bytes: bytes) }
+        guard isDue else { return }
         do {
-            let log = try pool.writeWithoutTransaction { db in try db.checkpoint(.passive) }
-            checkpointer.withLock {
-                $0.noteCheckpoint(frames: log.walFrameCount, writtenBack: log.checkpointedFrameCount)
-            }
+            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.passive) }
         } catch {
             // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
-            checkpointer.withLock { $0.noteCheckpoint(frames: 0, writtenBack: -1) }
             guard StorageFault(error) == .lasting else { return }
             stop(BulkheadError(storing: error, "the database's log could not be written back"))
         }
@@ -245,45 +242,34 @@ final class CommitWriter: Sendable {
 /// When the log is written back into the main file.
 ///
 /// SQLite's own automatic checkpoints keep an error of a sync to themselves, and trying such a sync again
-/// can succeed although the pages are lost; so the writer asks for each checkpoint itself. How far the log
-/// has grown is estimated from the rows that changed, by what each checkpoint tells of the rows before it.
+/// can succeed although the pages are lost; so the writer asks for each checkpoint itself. SQLite tells how
+/// long the log is by nothing but a checkpoint, so its growth is estimated, rather from above: a lone submit
+/// dirties about twelve pages, a thousand in one group about one each.
 struct Checkpointer {
     private static let pageBytes = 4_096
-    /// The bounds of what is learnt, so that one odd stretch of work does not mislead for long.
-    private static let plausible = 0.125...8.0
+    /// Pages that every group dirties: counters, and the ends of tables and indexes.
+    private static let pagesPerGroup = 10
+    /// Changed rows for each further page.
+    private static let changesPerPage = 2
 
     /// Pages by which the log may grow, about.
     let pages: Int
-    private var total = 0
-    private var changes = 0
-    private var payloadPages = 0
-    /// Pages of the log for each changed row, apart from payload.
-    private(set) var pagesPerChange = 4.0
-    /// Whether the log began anew after the latest checkpoint, so that the next one's length tells its growth.
-    private var beganAnew = false
+    private var totalChanges = 0
+    private var growth = 0
 
     init(pages: Int) { self.pages = pages }
 
-    /// Notes SQLite's count of changed rows over the connection's life.
-    mutating func noteChanges(upTo total: Int) {
-        changes += max(total - self.total, 0)
-        self.total = total
-    }
-
-    /// Adds a group's payload, and says whether the log has grown far enough.
-    mutating func isDue(addingBytes bytes: Int) -> Bool {
-        payloadPages += bytes / Self.pageBytes
-        return Double(changes) * pagesPerChange + Double(payloadPages) >= Double(pages)
-    }
-
-    /// Learns from a checkpoint.
-    mutating func noteCheckpoint(frames: Int, writtenBack: Int) {
-        if beganAnew, changes > 0 {
-            let learnt = Double(max(frames - payloadPages, 0)) / Double(changes)
-            pagesPerChange = min(max(learnt, Self.plausible.lowerBound), Self.plausible.upperBound)
-        }
-        beganAnew = frames == writtenBack
-        changes = 0
-        payloadPages = 0
+    /// Notes a group that was committed.
+    /// - Parameters:
+    ///   - totalChanges: SQLite's count of changed rows over the connection's life.
+    ///   - bytes: The group's payload.
+    /// - Returns: Whether the log has grown far enough; then it is taken to be written back.
+    mutating func noteGroup(totalChanges: Int, bytes: Int) -> Bool {
+        let changes = max(totalChanges - self.totalChanges, 0)
+        self.totalChanges = totalChanges
+        growth += Self.pagesPerGroup + changes / Self.changesPerPage + bytes / Self.pageBytes
+        guard growth >= pages else { return false }
+        growth = 0
+        return true
     }
 }

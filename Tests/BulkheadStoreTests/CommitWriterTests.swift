@@ -220,28 +220,17 @@ struct CommitWriterTests {
 
 @Suite("Checkpointer")
 struct CheckpointerTests {
-    @Test("a checkpoint is due when the log has grown, by what the one before taught")
-    func learns() {
-        var checkpointer = Checkpointer(pages: 1_000)
-        checkpointer.noteChanges(upTo: 249)
-        var isDue = checkpointer.isDue(addingBytes: 0)
+    @Test("a checkpoint is due when groups, rows and payload together have grown the log far enough")
+    func due() {
+        var checkpointer = Checkpointer(pages: 100)
+        var isDue = checkpointer.noteGroup(totalChanges: 40, bytes: 0)
         #expect(!isDue)
-        isDue = checkpointer.isDue(addingBytes: 4 * 4_096)
+        isDue = checkpointer.noteGroup(totalChanges: 80, bytes: 39 * 4_096)
+        #expect(!isDue)
+        isDue = checkpointer.noteGroup(totalChanges: 80, bytes: 0)
         #expect(isDue)
-        // Only a log that began anew tells how much the rows since then took.
-        checkpointer.noteCheckpoint(frames: 500, writtenBack: 500)
-        #expect(checkpointer.pagesPerChange == 4)
-        checkpointer.noteChanges(upTo: 449)
-        isDue = checkpointer.isDue(addingBytes: 100 * 4_096)
+        isDue = checkpointer.noteGroup(totalChanges: 80, bytes: 0)
         #expect(!isDue)
-        checkpointer.noteCheckpoint(frames: 200, writtenBack: 150)
-        #expect(checkpointer.pagesPerChange == 0.5)
-        checkpointer.noteChanges(upTo: 549)
-        checkpointer.noteCheckpoint(frames: 400, writtenBack: 400)
-        #expect(checkpointer.pagesPerChange == 0.5)
-        checkpointer.noteChanges(upTo: 649)
-        checkpointer.noteCheckpoint(frames: 100_000, writtenBack: 100_000)
-        #expect(checkpointer.pagesPerChange == 8)
     }
 
     @Test("the log is written back while work goes on, so it stays small")
