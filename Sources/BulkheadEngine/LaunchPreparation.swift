@@ -61,7 +61,7 @@ final class LaunchPreparation: Sendable {
         }
         handlers = try HandlerStore(copiesFolder: scratch.handlersFolder)
         users = DynamicUsers(range: settings.dynamicUsers)
-        cgroups = TaskCgroups.find(features, identity: folder.identity)
+        cgroups = try TaskCgroups.find(features, state: folder)
     }
 
     // MARK: A place
@@ -308,5 +308,8 @@ final class LaunchPreparation: Sendable {
     func sweepScratch() { scratch.sweep() }
 
     /// Waits for the removals that are under way.
-    func finish() async { await scratch.finishRemovals() }
+    func finish() async {
+        await scratch.finishRemovals()
+        cgroups.close()
+    }
 }
