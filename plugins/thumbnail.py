@@ -90,10 +90,21 @@ def read_params():
 
 def find_tool():
     """Version 7 is called magick; in version 6, which Debian 12 has, convert is the program."""
-    tool = shutil.which("magick") or shutil.which("convert")
-    if tool is None:
-        refuse("ImageMagick is not installed", "Install it with: sudo apt-get install imagemagick", 78)
-    return tool
+    for name in ("magick", "convert"):
+        for folder in os.get_exec_path():
+            tool = shutil.which(name, path=folder)
+            if tool is not None and is_image_magick(tool):
+                return tool
+    return refuse("ImageMagick is not installed", "Install it with: sudo apt-get install imagemagick", 78)
+
+
+def is_image_magick(tool):
+    """Other programs are called convert too, and may come first."""
+    try:
+        done = subprocess.run([tool, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0 and b"ImageMagick" in done.stdout
 
 
 def open_picture(path):
