@@ -57,13 +57,20 @@ final class Workbench: Sendable {
 
     /// Brings a handler of the product, with its policy.
     func productHandler(_ type: String) throws {
-        try FileManager.default.copyItem(
-            atPath: Self.checkout + "/plugins/" + type,
-            toPath: plugins + "/" + type
-        )
-        try FileManager.default.copyItem(
-            atPath: Self.checkout + "/policies/\(type).yaml",
-            toPath: policies + "/\(type).yaml"
+        let handlers = try FileManager.default.contentsOfDirectory(atPath: Self.checkout + "/plugins")
+        for file in handlers where file.hasPrefix(type + ".") {
+            try copy("plugins/" + file)
+        }
+        try copy("policies/\(type).yaml")
+    }
+
+    /// Brings a file of the checkout to the same place here, with a mode that a handler's file may have.
+    func copy(_ path: String) throws {
+        let content = try Data(contentsOf: URL(filePath: Self.checkout + "/" + path))
+        try write(
+            String(decoding: content, as: UTF8.self),
+            to: path,
+            mode: path.hasSuffix(".yaml") ? 0o644 : 0o755
         )
     }
 
