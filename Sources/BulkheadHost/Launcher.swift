@@ -12,12 +12,14 @@ public final class Launcher: Sendable {
     let process: LauncherProcess
     private let port: PacketPort
     private let loop: PacketLoop
+    private let margin: Duration
     private let onReady: @Sendable (Launcher) -> Void
     private let onEnd: @Sendable (Launcher, PacketEnd, LauncherState.Phase) -> Void
 
     private struct State {
         var machine: LauncherState
         var inbox: EventInbox?
+        var watch: AttemptWatch?
         var handler: ProcessMark?
     }
 
@@ -27,6 +29,7 @@ public final class Launcher: Sendable {
         process: LauncherProcess,
         slot: Int,
         loop: PacketLoop,
+        margin: Duration,
         onReady: @escaping @Sendable (Launcher) -> Void,
         onEnd: @escaping @Sendable (Launcher, PacketEnd, LauncherState.Phase) -> Void
     ) {
@@ -34,6 +37,7 @@ public final class Launcher: Sendable {
         self.mark = process.mark
         self.slot = slot
         self.loop = loop
+        self.margin = margin
         self.port = PacketPort(socket: process.socket)
         self.onReady = onReady
         self.onEnd = onEnd
@@ -74,15 +78,21 @@ public final class Launcher: Sendable {
             ]
         )
         let inbox = EventInbox()
-        try begin(spec.attempt, inbox, packet)
+        try begin(spec, inbox, packet)
         return stream(of: inbox)
     }
 
-    private func begin(_ attempt: UInt64, _ inbox: EventInbox, _ packet: OutgoingPacket) throws(BulkheadError)
-    {
+    private func begin(
+        _ spec: LaunchSpec,
+        _ inbox: EventInbox,
+        _ packet: OutgoingPacket
+    ) throws(BulkheadError) {
+        let attempt = spec.attempt
+        let watch = AttemptWatch(spec, margin: margin, now: .now)
         let (phase, end) = state.withLock { state -> (LauncherState.Phase?, PacketEnd?) in
             guard state.machine.launch(attempt) else { return (state.machine.phase, nil) }
             state.inbox = inbox
+            state.watch = watch
             state.handler = nil
             return (nil, port.send(packet))
         }
@@ -116,6 +126,7 @@ public final class Launcher: Sendable {
     public func send(_ message: SupervisorMessage) {
         let end = state.withLock { state -> PacketEnd? in
             guard state.machine.admits(message) else { return nil }
+            state.watch?.told(message, now: .now)
             return port.send(OutgoingPacket(bytes: MessageCodec.encode(message)))
         }
         if let end { loop.end(port, end) }
@@ -128,6 +139,16 @@ public final class Launcher: Sendable {
     /// Closes the control socket, at whose end the launcher ends its tree and itself.
     func close(_ end: PacketEnd) {
         loop.end(port, end)
+    }
+
+    /// Ends it if it has an attempt and has not moved for far too long.
+    func endIfOverdue() {
+        let now = SuspendingClock.Instant.now
+        let isOverdue = state.withLock { state in
+            if state.inbox?.wantsMore == false { state.watch?.excuse(now: now) }
+            return state.watch?.isOverdue(now: now) ?? false
+        }
+        if isOverdue { close(.breach("it has been silent for \(margin) after its attempt's time")) }
     }
 
     /// Where it stands.
@@ -156,11 +177,13 @@ extension Launcher: PacketReceiver {
         }
         let (reaction, inbox) = state.withLock { state in
             let reaction = state.machine.receive(message)
+            state.watch?.heard(message, now: .now)
             if case .started(_, let pid, let startTime) = message, reaction == .deliver {
                 state.handler = ProcessMark(pid: pid, startTime: startTime, bootID: mark.bootID)
             }
-            defer { if reaction == .deliverLast { state.inbox = nil } }
-            return (reaction, state.inbox)
+            let inbox = state.inbox
+            if reaction == .deliverLast { (state.inbox, state.watch) = (nil, nil) }
+            return (reaction, inbox)
         }
         switch reaction {
         case .becomesReady: onReady(self)
@@ -175,6 +198,10 @@ extension Launcher: PacketReceiver {
     }
 
     func ended(_ end: PacketEnd) {
-        if let phase = state.withLock({ $0.machine.lose() }) { onEnd(self, end, phase) }
+        let phase = state.withLock { state in
+            state.watch = nil
+            return state.machine.lose()
+        }
+        if let phase { onEnd(self, end, phase) }
     }
 }

@@ -18,6 +18,8 @@ public final class LauncherPool: Sendable {
         var retiring = Duration.nanoseconds(LaunchLimits.sweepNanoseconds) + .seconds(2)
         /// The same for a launcher without an attempt.
         var retiringIdle = Duration.seconds(2)
+        /// For which a launcher may be silent beyond its attempt's own times: more than it needs for the launch.
+        var silence = Duration.nanoseconds(LaunchLimits.launchNanoseconds) + .seconds(15)
         /// For Foundation to reap a launcher that has ended.
         var reaping = Duration.seconds(2)
         /// Between two looks at launchers that are ending.
@@ -77,7 +79,7 @@ public final class LauncherPool: Sendable {
     }
 
     /// The launchers that live, wherever they are: what descends from one of them is ours.
-    public var marks: [ProcessMark] { book.withLock { $0.marks } }
+    public var marks: [ProcessMark] { book.withLock { $0.launchers }.map(\.mark) }
 
     /// Changes how many idle launchers are kept.
     public func keepIdle(atMost count: Int) {
@@ -164,6 +166,7 @@ extension LauncherPool {
             process: process,
             slot: slot,
             loop: loop,
+            margin: times.silence,
             onReady: { [weak self] launcher in self?.becameReady(launcher) },
             onEnd: { [weak self] launcher, end, phase in self?.ended(launcher, end, phase) }
         )
@@ -210,10 +213,12 @@ extension LauncherPool {
     fileprivate func look() -> Duration {
         let now = ContinuousClock.now
         for gone in book.withLock({ Array($0.retiring.values) }) where !gone.isSwept { attend(gone, now) }
+        for launcher in book.withLock({ $0.launchers }) { launcher.endIfOverdue() }
         act(on: book.withLock { $0.expire(now: now, idleTime: idleTime) })
         let (isEmpty, isRetiring) = book.withLock { ($0.isEmpty, !$0.retiring.isEmpty) }
         if isRetiring { return times.look }
-        return isEmpty ? .seconds(3600) : min(.seconds(1), max(.milliseconds(10), idleTime / 4))
+        return isEmpty
+            ? .seconds(3600) : min(.seconds(1), max(.milliseconds(10), min(idleTime, times.silence) / 4))
     }
 
     private func attend(_ gone: PoolBook.Retiring, _ now: ContinuousClock.Instant) {

@@ -54,8 +54,8 @@ struct PoolBook {
         self.maximumIdle = maximumIdle
     }
 
-    /// The processes of all launchers.
-    var marks: [ProcessMark] { living.values.map(\.mark) }
+    /// All of them.
+    var launchers: [Launcher] { Array(living.values) }
 
     /// Whether there is nothing that time could change.
     var isEmpty: Bool { living.isEmpty }

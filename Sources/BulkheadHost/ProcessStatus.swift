@@ -1,5 +1,5 @@
+import BulkheadLaunch
 import Foundation
-import Glibc
 
 /// What `/proc/PID/stat` says about a process (proc_pid_stat(5)).
 struct ProcessStatus: Sendable, Equatable {
@@ -26,21 +26,9 @@ struct ProcessStatus: Sendable, Equatable {
 }
 
 extension ProcessStatus {
-    /// Reads the line of a stat file; the name in field 2 may itself hold blanks and parentheses.
+    /// Reads the line of a stat file; nil if it is not of that form.
     init?(parsing line: [UInt8]) {
-        guard let opening = line.firstIndex(of: UInt8(ascii: "(")),
-            let closing = line.lastIndex(of: UInt8(ascii: ")")),
-            opening < closing
-        else { return nil }
-        let first = String(decoding: line[..<opening], as: UTF8.self).split(separator: " ")
-        // The first of these is field 3.
-        let rest = String(decoding: line[(closing + 1)...], as: UTF8.self).split(separator: " ")
-        guard first.count == 1, rest.count > 19, let pid = Int32(first[0]), let parent = Int32(rest[1]),
-            let session = Int32(rest[3]), let startTime = UInt64(rest[19])
-        else { return nil }
-        self.pid = pid
-        self.parent = parent
-        self.session = session
-        self.startTime = startTime
+        guard let stat = ProcessStat(line[...]) else { return nil }
+        self.init(pid: stat.pid, parent: stat.parent, session: stat.session, startTime: stat.startTime)
     }
 }

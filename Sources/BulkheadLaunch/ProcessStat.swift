@@ -8,6 +8,8 @@ public struct ProcessStat: Sendable, Equatable {
     public var parent: Int32
     /// Process group.
     public var group: Int32
+    /// Session: the number of the process that made it.
+    public var session: Int32
     /// Kernel flags (PF_*).
     public var flags: UInt32
     /// Clock ticks of its own processor time.
@@ -45,14 +47,17 @@ public struct ProcessStat: Sendable, Equatable {
         func number<Number: FixedWidthInteger>(_ field: Int) -> Number? {
             Number(String(decoding: fields[field - 3], as: UTF8.self))
         }
-        guard let parent: Int32 = number(4), let group: Int32 = number(5), let flags: UInt32 = number(9), let start: UInt64 = number(22),
+        guard let parent: Int32 = number(4), let group: Int32 = number(5), let session: Int32 = number(6),
+            let flags: UInt32 = number(9), let start: UInt64 = number(22),
             let user: UInt64 = number(14), let system: UInt64 = number(15),
-            let threads: Int32 = number(20), let childUser: Int64 = number(16), let childSystem: Int64 = number(17)
+            let threads: Int32 = number(20), let childUser: Int64 = number(16),
+            let childSystem: Int64 = number(17)
         else { return nil }
         self.pid = pid
         self.state = state
         self.parent = parent
         self.group = group
+        self.session = session
         self.flags = flags
         self.startTime = start
         self.threads = threads

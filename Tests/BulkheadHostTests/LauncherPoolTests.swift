@@ -238,6 +238,27 @@ struct LauncherPoolTests {
         await pool.stop()
     }
 
+    @Test("a launcher that stands still beyond its attempt's time is ended with its handler")
+    func stuck() async throws {
+        let pool = try Bench.pool(
+            times: LauncherPool.Times(retiring: .milliseconds(100), silence: .milliseconds(400))
+        )
+        let launcher = try await pool.take()
+        var handler: ProcessMark?
+        var lost: String?
+        for await event in try launcher.launch(Bench.spec(1, "/bin/sleep", "100"), stdin: []) {
+            if case .message(.started) = event {
+                handler = launcher.handler
+                #expect(ProcessIdentity.send(SIGSTOP, to: launcher.mark))
+                launcher.send(.stop(attempt: 1, reason: .cancelled))
+            }
+            if case .lost(let reason) = event { lost = reason }
+        }
+        #expect(lost?.contains("silent for 0.4 seconds after its attempt's time") == true)
+        #expect(!ProcessIdentity.isAlive(try #require(handler)))
+        await pool.stop()
+    }
+
     @Test("idle launchers go after their time")
     func idleTime() async throws {
         let pool = try Bench.pool(idleTime: .milliseconds(30))

@@ -4,7 +4,7 @@ import Testing
 @Suite("ProcessStat")
 struct ProcessStatTests {
     static let line = """
-        4711 (a) R 9 (b)) S 42 4711 4711 0 -1 4194368 96 7 0 0 3 4 5 6 20 0 1 0 12345 2600960 224 \
+        4711 (a) R 9 (b)) S 42 4711 4700 0 -1 4194368 96 7 0 0 3 4 5 6 20 0 1 0 12345 2600960 224 \
         18446744073709551615 1 1 0 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0
 
         """
@@ -17,6 +17,7 @@ struct ProcessStatTests {
         #expect(stat.parent == 42)
         #expect(stat.threads == 1)
         #expect(stat.group == 4711)
+        #expect(stat.session == 4700)
         #expect(stat.ownCPUTicks == 7)
         #expect(stat.cpuTicks == 18)
         #expect(stat.startTime == 12345)
