@@ -19,7 +19,7 @@ public final class Launcher: Sendable {
     private struct State {
         var machine: LauncherState
         var inbox: EventInbox?
-        var watch: AttemptWatch?
+        var watch: SilenceWatch?
         var handler: ProcessMark?
     }
 
@@ -88,7 +88,7 @@ public final class Launcher: Sendable {
         _ packet: OutgoingPacket
     ) throws(BulkheadError) {
         let attempt = spec.attempt
-        let watch = AttemptWatch(spec, margin: margin, now: .now)
+        let watch = SilenceWatch(spec, margin: margin, now: .now)
         let (phase, end) = state.withLock { state -> (LauncherState.Phase?, PacketEnd?) in
             guard state.machine.launch(attempt) else { return (state.machine.phase, nil) }
             state.inbox = inbox

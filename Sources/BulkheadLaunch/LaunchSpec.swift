@@ -158,7 +158,7 @@ public struct LaunchSpec: Sendable, Equatable {
     public var graceNanoseconds: UInt64 = 10_000_000_000
     /// Nanoseconds of processor time of the whole tree; 0: no limit.
     public var cpuNanoseconds: UInt64 = 0
-    /// Open files of a process (RLIMIT_NOFILE); nil keeps the launcher's.
+    /// Open files of a process (RLIMIT_NOFILE); nil is 1,024, which a process may raise up to the host's limit.
     public var openFiles: UInt64?
     /// Bytes of a file that a process writes (RLIMIT_FSIZE); nil keeps the launcher's.
     public var fileSizeBytes: UInt64?

@@ -56,7 +56,13 @@ final class Attempt {
     ///   - boundingSet: What emptying the launcher's bounding set gave.
     ///   - now: The time.
     /// - Throws: What could not be made before the fork, or the fork itself.
-    init(spec: LaunchSpec, stdin: borrowing Descriptor, control: ControlSocket, boundingSet: Int32, now: UInt64)
+    init(
+        spec: LaunchSpec,
+        stdin: borrowing Descriptor,
+        control: ControlSocket,
+        boundingSet: Int32,
+        now: UInt64
+    )
         throws(Refusal)
     {
         let output = try Pipe("the pipe of stdout")
@@ -70,17 +76,27 @@ final class Attempt {
         number = spec.attempt
         self.spec = spec
         self.control = control
-        budget = CPUBudget(limitNanoseconds: spec.cpuNanoseconds, processors: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        budget = CPUBudget(
+            limitNanoseconds: spec.cpuNanoseconds,
+            processors: sysconf(Int32(_SC_NPROCESSORS_ONLN))
+        )
         steps = StopSteps(graceNanoseconds: spec.graceNanoseconds)
         denials = DenialListener(spec: spec, control: control)
-        drain = try Drain(spec: spec, control: control, stdout: output.read, stderr: errors.read, events: events.read)
+        drain = try Drain(
+            spec: spec,
+            control: control,
+            stdout: output.read,
+            stderr: errors.read,
+            events: events.read
+        )
         try check(clinux_set_nonblocking(report.read.number), .fork, "the status pipe")
         plan = ChildPlan(
             spec: spec,
             budget: budget,
             boundingSet: boundingSet,
             descriptors: [
-                stdin.number, output.write.number, errors.write.number, events.write.number, report.write.number,
+                stdin.number, output.write.number, errors.write.number, events.write.number,
+                report.write.number,
             ]
         )
         let child = clinux_fork()
@@ -106,7 +122,9 @@ final class Attempt {
         var deadlines = [launchDeadline, steps.deadline, nextPass]
         if phase == .running { deadlines += [timeoutDeadline, nextBudgetLook] }
         if phase == .running || phase == .ending {
-            deadlines += [denials.deadline, drain.resumption(after: now), treeHasEnded ? drain.endDeadline : nil]
+            deadlines += [
+                denials.deadline, drain.resumption(after: now), treeHasEnded ? drain.endDeadline : nil,
+            ]
         }
         return deadlines.compactMap(\.self).min()
     }

@@ -92,7 +92,9 @@ extension Attempt {
 
     func detail(of stage: LaunchStage, _ errno: Int32, _ item: UInt32) -> String {
         let subject = plan.subject(of: stage, item: item)
-        guard stage == .exec, errno == ENOENT, unsafe access(spec.executable, F_OK) == 0 else { return subject }
+        guard stage == .exec, errno == ENOENT, unsafe access(spec.executable, F_OK) == 0 else {
+            return subject
+        }
         return "\(subject): its interpreter does not exist"
     }
 }

@@ -14,6 +14,8 @@ struct ChildStages {
     static let listenerPlace: Int32 = 5
     /// Nanoseconds; the kernel's default, which the launcher has changed for itself.
     private static let usualTimerSlack: UInt = 50_000
+    /// The soft limit that programs expect; the supervisor has raised its own, which select(2) does not bear.
+    private static let usualOpenFiles: UInt64 = 1_024
     /// An item that means no path at all.
     private static let noItem = UInt32.max
 
@@ -64,9 +66,7 @@ struct ChildStages {
 
     private mutating func setLimits() {
         step(.limits, clinux_set_limit(clinux_limit_core, 0, 0))
-        if let files = plan.spec.openFiles {
-            step(.limits, clinux_set_limit(clinux_limit_open_files, files, files))
-        }
+        setOpenFiles()
         if let bytes = plan.spec.fileSizeBytes {
             step(.limits, clinux_set_limit(clinux_limit_file_size, bytes, bytes))
         }
@@ -75,6 +75,17 @@ struct ChildStages {
             let seconds = budget.secondsPerProcess + 1
             step(.limits, clinux_set_limit(clinux_limit_cpu, seconds, seconds + 1))
         }
+    }
+
+    private func setOpenFiles() {
+        if let files = plan.spec.openFiles {
+            step(.limits, clinux_set_limit(clinux_limit_open_files, files, files))
+            return
+        }
+        var soft: UInt64 = 0
+        var hard: UInt64 = 0
+        step(.limits, unsafe clinux_get_limit(clinux_limit_open_files, &soft, &hard))
+        step(.limits, clinux_set_limit(clinux_limit_open_files, min(Self.usualOpenFiles, hard), hard))
     }
 
     private mutating func enterCgroups() {

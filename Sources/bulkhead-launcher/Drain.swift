@@ -142,7 +142,13 @@ final class Drain {
     }
 
     private func readEvents(at now: UInt64, pausing: Bool) -> Bool {
-        guard case .bytes(let bytes) = events.read(buffer, limit: Self.eventReadBytes, at: now, pausing: pausing)
+        guard
+            case .bytes(let bytes) = events.read(
+                buffer,
+                limit: Self.eventReadBytes,
+                at: now,
+                pausing: pausing
+            )
         else { return false }
         for line in lines.append(bytes[...]) { send(line) }
         return true

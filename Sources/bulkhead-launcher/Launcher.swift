@@ -70,7 +70,11 @@ final class Launcher {
         }
     }
 
-    private func take(_ message: SupervisorMessage, _ descriptors: consuming LaunchDescriptors, at now: UInt64) {
+    private func take(
+        _ message: SupervisorMessage,
+        _ descriptors: consuming LaunchDescriptors,
+        at now: UInt64
+    ) {
         switch message {
         case .prepare(let preparation):
             guard !isPrepared else { return reject("a second prepare", at: now) }
@@ -81,7 +85,9 @@ final class Launcher {
             sayReady()
         case .launch(let header):
             guard isPrepared else { return reject("a launch before prepare", at: now) }
-            guard attempt == nil, refusedNumber == nil else { return reject("a launch while an attempt is there", at: now) }
+            guard attempt == nil, refusedNumber == nil else {
+                return reject("a launch while an attempt is there", at: now)
+            }
             launch(header, descriptors, at: now)
         case .stop(let number, let reason):
             if number == attempt?.number { attempt?.stop(reason, at: now) }
@@ -93,7 +99,9 @@ final class Launcher {
                 reject("an acknowledgement of output that was never produced: \(error)", at: now)
             }
         case .outcomeAck(let number):
-            if number == refusedNumber || (number == attempt?.number && attempt?.phase == .reported) { forget(at: now) }
+            if number == refusedNumber || (number == attempt?.number && attempt?.phase == .reported) {
+                forget(at: now)
+            }
         }
     }
 
@@ -101,19 +109,35 @@ final class Launcher {
         do throws(Refusal) {
             guard let stdin = descriptors.stdin.take(), let specFile = descriptors.spec.take() else {
                 let errno = descriptors.truncated ? EMFILE : EPROTO
-                throw Refusal(stage: .spec, errno: errno, detail: "the descriptors of spec and stdin did not come")
+                throw Refusal(
+                    stage: .spec,
+                    errno: errno,
+                    detail: "the descriptors of spec and stdin did not come"
+                )
             }
             let spec = try readSpec(header, specFile)
-            attempt = try Attempt(spec: spec, stdin: stdin, control: control, boundingSet: boundingSet, now: now)
+            attempt = try Attempt(
+                spec: spec,
+                stdin: stdin,
+                control: control,
+                boundingSet: boundingSet,
+                now: now
+            )
         } catch {
             refusedNumber = header.attempt
             control.send(
-                .refused(attempt: header.attempt, stage: error.stage, errno: error.errno, detail: error.detail)
+                .refused(
+                    attempt: header.attempt,
+                    stage: error.stage,
+                    errno: error.errno,
+                    detail: error.detail
+                )
             )
         }
     }
 
-    private func readSpec(_ header: LaunchHeader, _ file: borrowing Descriptor) throws(Refusal) -> LaunchSpec {
+    private func readSpec(_ header: LaunchHeader, _ file: borrowing Descriptor) throws(Refusal) -> LaunchSpec
+    {
         guard clinux_is_sealed(file.number) == 1 else {
             throw Refusal(stage: .spec, errno: EPERM, detail: "the spec is not a sealed memfd")
         }

@@ -137,16 +137,16 @@ final class ProcessTree {
 
 /// Finding the tree in /proc.
 extension ProcessTree {
-    /// Every descendant of the launcher, parents before children.
-    ///
-    /// - Parameter stopping: Whether each is stopped when it is found, so that the children that are then listed are
-    ///   all that it will have.
+    /// Every descendant of the launcher, parents before children; where they are stopped as they are found, the
+    /// children that are then listed are all that they will have.
     fileprivate func walk(stopping: Bool = false) -> [ProcessStat] {
         var found: [ProcessStat] = []
         var next = children(of: launcher, threads: 1)
         while let (pid, parent) = next.popLast() {
             // The number may have been given away since it was listed.
-            guard let process = stat(of: pid), process.parent == parent || process.parent == launcher else { continue }
+            guard let process = stat(of: pid), process.parent == parent || process.parent == launcher else {
+                continue
+            }
             if stopping { signal(process, SIGSTOP) }
             found.append(process)
             next += children(of: pid, threads: process.threads)

@@ -76,14 +76,14 @@ func monotonicNow() -> UInt64 {
         unsafe memory.deallocate()
     }
 
-    /// What one `read` gave; nil: it failed, and `errno` says why. Empty: the end.
+    /// What one `read` gave: empty at the end, nil where it failed and `errno` says why.
     borrowing func read(_ descriptor: Int32, limit: Int) -> [UInt8]? {
         let count = unsafe Glibc.read(descriptor, memory, min(limit, capacity))
         guard count >= 0 else { return nil }
         return unsafe Array(UnsafeRawBufferPointer(start: memory, count: count))
     }
 
-    /// One packet and its descriptors, which are the caller's; nil: none is there. Negative: the errno.
+    /// One packet and its descriptors, which are the caller's; the result is 0 or a negated errno.
     borrowing func receive(_ socket: Int32) -> (result: Int32, packet: clinux_packet, bytes: [UInt8]) {
         var packet = clinux_packet()
         let result = unsafe clinux_receive_packet(socket, memory, capacity, Int32(MSG_DONTWAIT), &packet)

@@ -11,8 +11,12 @@ struct CPUBudgetTests {
     @Test("the limit of one process is whole seconds, never below the budget")
     func perProcess() throws {
         #expect(try #require(CPUBudget(limitNanoseconds: 1, processors: 2)).secondsPerProcess == 1)
-        #expect(try #require(CPUBudget(limitNanoseconds: 2_000_000_000, processors: 2)).secondsPerProcess == 2)
-        #expect(try #require(CPUBudget(limitNanoseconds: 2_000_000_001, processors: 2)).secondsPerProcess == 3)
+        #expect(
+            try #require(CPUBudget(limitNanoseconds: 2_000_000_000, processors: 2)).secondsPerProcess == 2
+        )
+        #expect(
+            try #require(CPUBudget(limitNanoseconds: 2_000_000_001, processors: 2)).secondsPerProcess == 3
+        )
     }
 
     @Test("the next look comes when the budget can be used up, within bounds")

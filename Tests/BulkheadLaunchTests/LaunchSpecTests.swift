@@ -27,7 +27,9 @@ struct LaunchSpecTests {
             handledAccess: 0x7fff,
             handledNetwork: 3,
             scoped: 2,
-            rules: [LandlockRule(path: "/usr", access: 13), LandlockRule(path: "/x", access: 4, optional: true)],
+            rules: [
+                LandlockRule(path: "/usr", access: 13), LandlockRule(path: "/x", access: 4, optional: true),
+            ],
             allowOwnProc: true
         )
         spec.filter = FilterSpec(

@@ -83,7 +83,9 @@ struct MessageCodecTests {
     func version() {
         var bytes = MessageCodec.encode(SupervisorMessage.outcomeAck(attempt: 1))
         bytes[4] = 9
-        #expect(throws: CodecError.unknownVersion(found: 9)) { try MessageCodec.supervisorMessage(bytes[...]) }
+        #expect(throws: CodecError.unknownVersion(found: 9)) {
+            try MessageCodec.supervisorMessage(bytes[...])
+        }
     }
 
     @Test("another magic number is rejected")

@@ -7,7 +7,8 @@ struct OutcomeRecordTests {
         attempt: 5,
         outcome: MessageCodecTests.fullOutcome,
         tails: [
-            .init(stream: .stdout, offset: 100, bytes: [1, 2, 3]), .init(stream: .stderr, offset: 0, bytes: []),
+            .init(stream: .stdout, offset: 100, bytes: [1, 2, 3]),
+            .init(stream: .stderr, offset: 0, bytes: []),
         ]
     )
 

@@ -4,7 +4,7 @@ import BulkheadLaunch
 ///
 /// The launcher enforces timeout and grace; this only guards against a launcher that does nothing any more.
 /// Its clock is the launcher's, which stands still while the host sleeps. Pure: time is passed in.
-struct AttemptWatch: Sendable, Equatable {
+struct SilenceWatch: Sendable, Equatable {
     typealias Instant = SuspendingClock.Instant
 
     private let timeout: Duration?

@@ -3,18 +3,18 @@ import Testing
 
 @testable import BulkheadHost
 
-@Suite("AttemptWatch")
-struct AttemptWatchTests {
-    private let start = AttemptWatch.Instant.now
+@Suite("SilenceWatch")
+struct SilenceWatchTests {
+    private let start = SilenceWatch.Instant.now
 
-    private func watch(timeout: UInt64 = 10) -> AttemptWatch {
+    private func watch(timeout: UInt64 = 10) -> SilenceWatch {
         var spec = LaunchSpec(attempt: 1, executable: "/bin/true", arguments: [], workingFolder: "/")
         spec.timeoutNanoseconds = timeout * 1_000_000_000
         spec.graceNanoseconds = 5_000_000_000
-        return AttemptWatch(spec, margin: .seconds(45), now: start)
+        return SilenceWatch(spec, margin: .seconds(45), now: start)
     }
 
-    private func at(_ seconds: Int) -> AttemptWatch.Instant { start + .seconds(seconds) }
+    private func at(_ seconds: Int) -> SilenceWatch.Instant { start + .seconds(seconds) }
     private let started = LauncherMessage.started(attempt: 1, pid: 2, startTime: 3)
 
     @Test("a launch that brings no word is overdue after the margin")
