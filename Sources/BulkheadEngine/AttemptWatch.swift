@@ -196,7 +196,8 @@ struct AttemptWatch: Sendable {
             effect: decision.poolEffect,
             ran: outcome.map { .nanoseconds(Int64(clamping: $0.wallNanoseconds)) } ?? .zero,
             rule: runner.catalog.current.settings(of: task.pool).backoff,
-            random: runner.clocks.random()
+            random: runner.clocks.random(),
+            now: runner.clocks.steady()
         )
         return finish
     }

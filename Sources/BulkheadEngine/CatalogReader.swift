@@ -49,10 +49,11 @@ struct CatalogReader: Sendable {
 
     private mutating func loadPools(_ draft: inout CatalogDraft) -> Problem? {
         let path = policiesFolder + "/pools.yaml"
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
         do {
             let bytes = try PathRules.readFile(path, limit: Limits.policyFileBytes)
             draft.catalog.pools = try PoolsFile.read(bytes, file: shown(path), cores: cores)
+            return nil
+        } catch let error as BulkheadError where error.code == .notFound {
             return nil
         } catch {
             let problem = Self.problem(error)
