@@ -23,6 +23,7 @@ public final class Supervisor: Service, Sendable {
     private let loader: CatalogLoader
     private let recovery: Recovery
     private let preparation: LaunchPreparation
+    private let mirror: PoolMirror
     private let life = Mutex(Life())
 
     private struct Life {
@@ -75,6 +76,7 @@ public final class Supervisor: Service, Sendable {
             idleTime: Self.launcherIdleTime,
             logger: logger
         )
+        mirror = PoolMirror(folder: folder, logger: logger)
         preparation = try LaunchPreparation(settings, folder: folder, features: features, logger: logger)
         loader = try CatalogLoader(settings, handlers: preparation.handlers)
         let runner = AttemptRunner(
@@ -91,6 +93,7 @@ public final class Supervisor: Service, Sendable {
             store: store,
             catalog: catalog,
             runner: runner,
+            mirror: mirror,
             clocks: settings.clocks,
             logger: logger
         )
@@ -125,7 +128,7 @@ public final class Supervisor: Service, Sendable {
     private func serve() async throws {
         await loadSettledCatalog()
         let report = try await recovery.run()
-        await dispatcher.load(try await store.poolHealth())
+        await dispatcher.load(try await mirror.restore(into: store))
         life.withLock { life in
             life.recovery = report
             if life.phase == .recovering { life.phase = .ready }
@@ -195,6 +198,7 @@ public final class Supervisor: Service, Sendable {
         loader.stop()
         await launchers.stop()
         await preparation.finish()
+        await mirror.finish()
         do {
             try await store.close()
         } catch {
