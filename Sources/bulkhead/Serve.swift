@@ -97,8 +97,11 @@ private struct Announcement: Service {
     private static let look = Duration.milliseconds(10)
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
-            while !isReady { try await Task.sleep(for: Self.look) }
+        await cancelWhenGracefulShutdown {
+            while !isReady {
+                // Whoever is told to stop before it is ready has nothing to announce, and that is no failure.
+                guard (try? await Task.sleep(for: Self.look)) != nil else { return }
+            }
             await announce()
         }
         try? await gracefulShutdown()
