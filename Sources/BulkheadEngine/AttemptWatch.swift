@@ -120,7 +120,8 @@ struct AttemptWatch: Sendable {
         case .outputLimit: return .outOfOutput(limit: policy.output.limit)
         case .memory: return .outOfMemory(limit: policy.limits.memory ?? 0)
         case .syscallDenied:
-            guard let number = outcome.killedBySyscall else {
+            // Under errno a single call ends nothing: the one that did was one too many.
+            guard policy.sandbox.onDenied == .kill, let number = outcome.killedBySyscall else {
                 return .tooManyDenials(limit: Limits.deniedCalls)
             }
             return .syscallDenied(name: DeniedCalls.name(of: number))
