@@ -7,11 +7,9 @@ import Testing
 enum EndToEnd {}
 
 extension Workbench {
-    /// Runs a supervisor while a test looks at it, and stops it whatever the test finds.
-    /// - Parameters:
-    ///   - arguments: More for `bulkhead serve`.
-    ///   - prepare: What lies in the folders before it starts.
-    ///   - body: The test; every handler has been read when it begins.
+    /// Runs a supervisor on what is prepared in its folders, and stops it whatever the test finds.
+    ///
+    /// Every handler has been read when the test begins.
     static func serving(
         _ arguments: [String] = [],
         prepare: (Workbench) throws -> Void = { _ in },
