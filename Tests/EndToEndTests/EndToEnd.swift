@@ -86,6 +86,13 @@ extension Workbench {
         return (task, logs.out)
     }
 
+    /// A task's warnings without those that every task has on this host, as the handler `plain` shows them.
+    func ownWarnings(of task: JSONValue) async throws -> [String] {
+        let host = try await finished("plain").warnings
+        #expect(task.warnings.hasPrefix(host))
+        return task.warnings.dropFirst(host.count).split(separator: "\n").map(String.init)
+    }
+
     /// Waits until a task has reached a status.
     func waits(for id: String, toBe status: TaskStatus) async throws -> Bool {
         try await eventually { try await task(id).text("status") == status.rawValue }
