@@ -108,6 +108,8 @@ public final class Supervisor: Service, Sendable {
 
     /// Looks at files that are being written, before their writer's end is waited for.
     private static let settlingLooks = 3
+    /// The time between looks at a catalog that depends on more than its folders.
+    private static let lookElsewhere: Duration = .seconds(2)
     /// Launchers that are kept warm while they have nothing to do.
     private static let idleLaunchers = 16
     /// How long a launcher is kept that has nothing to do.
@@ -137,6 +139,7 @@ public final class Supervisor: Service, Sendable {
         logger.info("ready", metadata: ["types": "\(catalog.current.entries.count)"])
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.followFolders() }
+            group.addTask { await self.followWhatIsElsewhere() }
             group.addTask { await self.followStore() }
             group.addTask { await self.stopWhenAsked() }
             defer { group.cancelAll() }
@@ -149,6 +152,13 @@ public final class Supervisor: Service, Sendable {
         for await _ in loader.changes {
             await loadSettledCatalog()
             dispatcher.wake()
+        }
+    }
+
+    /// No event tells of what changes outside of the folders, so that is looked at from time to time.
+    private func followWhatIsElsewhere() async {
+        while (try? await Task.sleep(for: Self.lookElsewhere)) != nil {
+            if catalog.current.dependsOnElsewhere { loader.lookAgain() }
         }
     }
 
