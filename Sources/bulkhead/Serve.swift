@@ -2,6 +2,7 @@ import ArgumentParser
 import BulkheadCore
 import BulkheadEngine
 import BulkheadHTTP
+import BulkheadHost
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -37,6 +38,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         umask(0o077)
+        CrashSignals.restoreDefaults()
         let sources = try SettingSources(flags: settings.written(socket: socket), config: settings.config)
         let settings = try Settings(sources)
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
