@@ -137,7 +137,7 @@ struct AttemptRunner: Sendable {
             )
             await preparation.endTree(of: place, process: process, launcher: launcher.mark)
             guard process != nil else { return try await putBack(task, "its launcher was lost: \(reason)") }
-            return .ended(try await end(lossFinish(task, entry), live))
+            return .ended(try await end(lossFinish(task, entry, live.stopReason), live))
         }
     }
 
@@ -165,17 +165,33 @@ struct AttemptRunner: Sendable {
         feed.tell(task.id)
     }
 
-    /// What a crash of the launcher means for the task: rule 3 of contract §7.
-    private func lossFinish(_ task: TaskRecord, _ entry: CatalogEntry) -> AttemptFinish {
+    /// What the loss of the launcher means for the task: rule 3 of contract §7, unless a stop came first.
+    private func lossFinish(
+        _ task: TaskRecord,
+        _ entry: CatalogEntry,
+        _ stop: StopReason?
+    ) -> AttemptFinish {
+        let now = clocks.wall()
+        guard stop != .cancelled else {
+            var finish = AttemptFinish(
+                id: task.id,
+                attempt: task.attempt,
+                event: .cancel,
+                outcome: "cancelled",
+                now: now
+            )
+            finish.error = TaskError(.cancelled, "cancelled; its launcher was lost before it had ended")
+            return finish
+        }
         let recovery = entry.policy.recovery
         let decision = RecoveryRule.decide(
-            .crash,
+            stop == .supervisorStop ? .stopped : .crash,
             mayRunAgain: recovery.mode == .rehydrate,
             limit: recovery.limit,
             interruptions: task.interruptions,
             lossesInRow: task.lossesInRow
         )
-        return AttemptFinish(task: task, decision: decision, now: clocks.wall())
+        return AttemptFinish(task: task, decision: decision, now: now)
     }
 
     private func putBack(_ task: TaskRecord, _ reason: String) async throws -> AttemptEnd {
