@@ -19,8 +19,9 @@ public final class Supervisor: Service, Sendable {
     let feed = TaskFeed()
     let startedAt: Timestamp
     let dispatcher: Dispatcher
+    let drain: Mutex<Duration>
     private let launchers: LauncherPool
-    private let loader: CatalogLoader
+    let loader: CatalogLoader
     private let recovery: Recovery
     private let preparation: LaunchPreparation
     private let mirror: PoolMirror
@@ -66,6 +67,7 @@ public final class Supervisor: Service, Sendable {
     ) throws(BulkheadError) {
         let features = HostFeatures.probe()
         self.settings = settings
+        drain = Mutex(settings.drain)
         self.folder = folder
         self.store = store
         self.logger = logger
@@ -78,6 +80,7 @@ public final class Supervisor: Service, Sendable {
         )
         mirror = PoolMirror(folder: folder, logger: logger)
         preparation = try LaunchPreparation(settings, folder: folder, features: features, logger: logger)
+        launchers.place(launchersIn: preparation.cgroups)
         loader = try CatalogLoader(settings, handlers: preparation.handlers)
         let runner = AttemptRunner(
             store: store,
@@ -184,9 +187,10 @@ public final class Supervisor: Service, Sendable {
         life.withLock { $0.phase = .stopping }
         logger.info("stopping: no new work is taken")
         await dispatcher.stopDispatching()
-        if settings.drain > .zero {
-            logger.info("waiting for running tasks", metadata: ["seconds": "\(settings.drain.inSeconds)"])
-            await waitUntilIdle(atMost: settings.drain)
+        let drain = drain.withLock(\.self)
+        if drain > .zero {
+            logger.info("waiting for running tasks", metadata: ["seconds": "\(drain.inSeconds)"])
+            await waitUntilIdle(atMost: drain)
         }
         await dispatcher.stopAll(.supervisorStop)
         feed.close()

@@ -30,6 +30,7 @@ public final class LauncherPool: Sendable {
     private let idleTime: Duration
     private let times: Times
     private let logger: Logger
+    private let groups = Mutex<TaskCgroups?>(nil)
     private let book: Mutex<PoolBook>
     private let loop: PacketLoop
 
@@ -80,6 +81,11 @@ public final class LauncherPool: Sendable {
 
     /// The launchers that live, wherever they are: what descends from one of them is ours.
     public var marks: [ProcessMark] { book.withLock { $0.launchers }.map(\.mark) }
+
+    /// Moves each launcher to its place in these groups as soon as it is started.
+    public func place(launchersIn groups: TaskCgroups) {
+        self.groups.withLock { $0 = groups }
+    }
 
     /// Changes how many idle launchers are kept.
     public func keepIdle(atMost count: Int) {
@@ -153,11 +159,24 @@ extension LauncherPool {
     private func start(_ slot: Int) {
         LauncherStarter.shared.post { [self] in
             do throws(BulkheadError) {
-                open(try LauncherProcess(starting: executable), slot)
+                let process = try LauncherProcess(starting: executable)
+                takeIn(process)
+                open(process, slot)
             } catch {
                 logger.warning("no launcher could be started", metadata: ["error": "\(error)"])
                 act(on: book.withLock { $0.startFailed(slot, error) })
             }
+        }
+    }
+
+    /// One that cannot be moved does its work all the same, and ends with the supervisor's unit.
+    private func takeIn(_ process: LauncherProcess) {
+        do throws(BulkheadError) {
+            try groups.withLock(\.self)?.takeIn(launcher: process.mark.pid)
+        } catch  where process.hasEnded {
+            return
+        } catch {
+            logger.warning("a launcher stays in the supervisor's group", metadata: ["error": "\(error)"])
         }
     }
 

@@ -16,6 +16,8 @@ public struct TaskCgroups: Sendable {
 
     private var unified: CgroupFolder?
     private var unifiedControllers: Set<String> = []
+    /// Where launchers live; nil: where the supervisor does.
+    private var launchers: CgroupFolder?
     private var memory: CgroupFolder?
     private var processes: CgroupFolder?
     /// Folders of the same state folder elsewhere, in which a former supervisor had its groups.
@@ -64,7 +66,8 @@ public struct TaskCgroups: Sendable {
         var failure: String?
         if let hierarchy = layout.unified {
             do throws(SystemFailure) {
-                (unified, unifiedControllers) = try UnifiedPlace.claim(hierarchy, features.isRoot, name)
+                let place = try UnifiedPlace.claim(hierarchy, features.isRoot, name)
+                (unified, unifiedControllers, launchers) = (place.folder, place.controllers, place.launchers)
             } catch {
                 failure = Self.refusal(hierarchy, error)
             }
@@ -131,7 +134,23 @@ public struct TaskCgroups: Sendable {
 
     /// Removes the folders that hold the groups, where nothing is in them; at the supervisor's end.
     public func close() {
-        for folder in folders { _ = unsafe rmdir(folder.path) }
+        for folder in folders + [launchers].compactMap(\.self) { _ = unsafe rmdir(folder.path) }
+    }
+
+    /// Moves a launcher to where launchers live, so that the end of the supervisor's unit is not theirs.
+    /// - Parameter pid: Its process number.
+    /// - Throws: ``BulkheadError`` with the code `host`; it stays where the supervisor is.
+    public func takeIn(launcher pid: Int32) throws(BulkheadError) {
+        guard let launchers else { return }
+        do throws(SystemFailure) {
+            try launchers.set("cgroup.procs", "\(pid)")
+        } catch {
+            throw BulkheadError(
+                .host,
+                "a launcher cannot be moved to \(launchers.path)",
+                cause: error.description
+            )
+        }
     }
 
     /// Kills and removes groups, again and again, since a process that is being killed holds its group.

@@ -21,7 +21,8 @@ struct Serve: AsyncParsableCommand {
         discussion: """
             Each setting is taken from its flag, else from the environment (BULKHEAD_STATE and so on), else from \
             the config file (./bulkhead.yaml or /etc/bulkhead/bulkhead.yaml), else from its default. SIGTERM and \
-            SIGINT stop what runs and end the supervisor; a second one ends it at once.
+            SIGINT stop what runs and end the supervisor; a second one ends it at once. SIGHUP reads settings, \
+            handlers, policies and pools again.
             """
     )
 
@@ -37,10 +38,14 @@ struct Serve: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
+        if FirstProcess.isThis { try await ContainerInit.run() }
         umask(0o077)
         CrashSignals.restoreDefaults()
-        let sources = try SettingSources(flags: settings.written(socket: socket), config: settings.config)
-        let settings = try Settings(sources)
+        let notification = try ServiceNotification.take()
+        let read = { @Sendable [flags = settings.written(socket: socket), config = settings.config] in
+            try Settings(SettingSources(flags: flags, config: config))
+        }
+        let settings = try read()
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "bulkhead")
         logger.logLevel = logLevel.level
@@ -52,8 +57,22 @@ struct Serve: AsyncParsableCommand {
             logger: logger
         )
         let announcement = Announcement(supervisor: supervisor, settings: settings, asJSON: json)
+        let notices = ServiceNotices(notification, logger: logger)
+        let readiness = Readiness(supervisor: supervisor, listen: settings.listen)
+        let reload = SettingsReload(
+            read: read,
+            settings: settings,
+            readiness: readiness,
+            notices: notices,
+            logger: logger
+        )
         // Services end in the reverse of this order, so that the API answers until the supervisor has ended.
-        try await Self.run(listeners + [supervisor, announcement], logger: logger)
+        let ends: [any Service] = [ReadyNotice(readiness: readiness, notices: notices), reload]
+        try await Self.run(
+            [Watchdog(supervisor: supervisor, notices: notices)] + listeners + [supervisor, announcement]
+                + ends,
+            logger: logger
+        )
     }
 
     private static func run(_ services: [any Service], logger: Logger) async throws {
@@ -96,24 +115,16 @@ private struct Announcement: Service {
     let settings: Settings
     let asJSON: Bool
 
-    private static let look = Duration.milliseconds(10)
-
     func run() async throws {
         await cancelWhenGracefulShutdown {
-            while !isReady {
-                // Whoever is told to stop before it is ready has nothing to announce, and that is no failure.
-                guard (try? await Task.sleep(for: Self.look)) != nil else { return }
-            }
+            // Whoever is told to stop before it is ready has nothing to announce, and that is no failure.
+            guard (try? await readiness.wait()) != nil else { return }
             await announce()
         }
         try? await gracefulShutdown()
     }
 
-    /// Sockets are there when their listeners are bound; the supervisor says itself when recovery is over.
-    private var isReady: Bool {
-        supervisor.phase == .ready
-            && settings.listen.allSatisfy { FileManager.default.fileExists(atPath: $0.path) }
-    }
+    private var readiness: Readiness { Readiness(supervisor: supervisor, listen: settings.listen) }
 
     private func announce() async {
         let plugins = await supervisor.plugins()

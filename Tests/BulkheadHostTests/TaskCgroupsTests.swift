@@ -143,6 +143,60 @@ struct TaskCgroupsTests {
         #expect(try groups.make("again", memory: nil, processes: nil) == spec)
     }
 
+    @Test(
+        "beside a service, launchers and tasks live in its tasks' unit, and the service's own group stays free",
+        .enabled(if: Held.kill && Rights.isRoot, Held.reason)
+    )
+    func tasksUnit() async throws {
+        let unified = try #require(Held.features.cgroups.unified)
+        let slice = CgroupFolder(path: unified.mountPoint + "/bulkhead-" + identity + ".slice")
+        let service = CgroupFolder(path: slice.file("x.service"))
+        let tasks = CgroupFolder(path: slice.file("x-tasks.service"))
+        for folder in [slice, service, tasks] { try folder.make() }
+        defer {
+            slice.kill()
+            #expect(throws: Never.self) { try slice.remove() }
+        }
+        var features = Held.features
+        features.cgroups.unified?.ownFolder = service.path
+        let groups = TaskCgroups.find(features, identity: identity)
+        let spec = try groups.make("task", memory: nil, processes: nil)
+        #expect(spec.folders.first == tasks.path + "/bulkhead-" + identity + "/task")
+        #expect(try await run("sleep 60 & exit 0", in: spec).status == 0)
+        let launcher = try Program.spawn("/bin/sleep", ["60"])
+        try groups.takeIn(launcher: launcher)
+        #expect(CgroupFolder(path: tasks.file("bulkhead-" + identity + "-launchers")).members == [launcher])
+        // As the service manager does with the next supervisor, and as it ends the tasks' unit.
+        #expect(service.children.isEmpty && ProcFile.words(service.file("cgroup.subtree_control")).isEmpty)
+        tasks.kill()
+        var status: Int32 = 0
+        #expect(unsafe waitpid(launcher, &status, 0) == launcher && status & 0x7F == SIGKILL)
+        groups.end(spec)
+        groups.close()
+        #expect(tasks.children.isEmpty)
+    }
+
+    @Test(
+        "a user who is not root is not sent to a unit beside its own",
+        .enabled(if: Held.kill && Rights.isRoot, Held.reason)
+    )
+    func tasksUnitOfOthers() throws {
+        let unified = try #require(Held.features.cgroups.unified)
+        let slice = CgroupFolder(path: unified.mountPoint + "/bulkhead-" + identity + ".slice")
+        let service = CgroupFolder(path: slice.file("x.service"))
+        for folder in [slice, service, CgroupFolder(path: slice.file("x-tasks.service"))] {
+            try folder.make()
+        }
+        defer { #expect(throws: Never.self) { try slice.remove() } }
+        var features = Held.features
+        features.user = 1000
+        features.cgroups.unified?.ownFolder = service.path
+        let groups = TaskCgroups.find(features, identity: identity)
+        let spec = try groups.make("task", memory: nil, processes: nil)
+        #expect(spec.folders.first == service.path + "/bulkhead-" + identity + "/task")
+        finish(groups)
+    }
+
     @Test("a name that is no folder's is refused", arguments: ["", "..", "a/b", ".x"])
     func names(_ name: String) {
         let error = refusal { () throws(BulkheadError) in
