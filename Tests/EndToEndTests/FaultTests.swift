@@ -286,7 +286,8 @@ extension EndToEnd {
         @Test(
             "a fork that is refused puts the task back; it runs later, as the same attempt",
             .timeLimit(.minutes(1)),
-            .enabled(if: hasStrace, "needs strace")
+            .enabled(if: hasStrace, "needs strace"),
+            .enabled(if: geteuid() == 0, "needs root: not even its own user may trace a launcher")
         )
         func forkRefused() async throws {
             let bench = try Workbench()
