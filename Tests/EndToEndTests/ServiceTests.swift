@@ -98,7 +98,8 @@ extension EndToEnd {
             try bench.open("a")
             #expect(await server.result().code == 0)
             try await bench.serving(config) { bench in
-                #expect(try await bench.task(id).text("status") == "completed")
+                let task = try await bench.task(id)
+                #expect(task.text("status") == "completed")
             }
         }
 
@@ -197,7 +198,8 @@ extension EndToEnd {
                 #expect(!TestCgroup.exists("/proc/\(pid)"))
             }
             try await bench.serving { bench in
-                #expect(try await bench.task(id).text("status") == "interrupted")
+                let task = try await bench.task(id)
+                #expect(task.text("status") == "interrupted")
             }
         }
     }
