@@ -10,10 +10,14 @@ extension EndToEnd {
         static let isRoot = geteuid() == 0
         static let unified = isRoot ? TestCgroup.root("unified") : nil
 
-        /// Processes whose parent this is, zombies included.
+        /// Processes whose parent this is, zombies included; each belongs to the thread that has started it.
         private func children(of pid: pid_t) -> [pid_t] {
-            let list = try? String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8)
-            return (list ?? "").split(separator: " ").compactMap { pid_t($0) }
+            let threads = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+            return threads.flatMap { thread -> [pid_t] in
+                let path = "/proc/\(pid)/task/\(thread)/children"
+                let list = try? String(contentsOfFile: path, encoding: .utf8)
+                return (list ?? "").split(separator: " ").compactMap { pid_t($0) }
+            }
         }
 
         private func wait(
@@ -110,7 +114,7 @@ extension EndToEnd {
         )
         func units() async throws {
             let bench = try Workbench()
-            try bench.gatedHandler("slow", "gate a")
+            try bench.gatedHandler("slow", "gate a", policy: "limits: {processes: 50}\n")
             let slice = try TestCgroup(try #require(Self.unified))
             let (service, tasks) = (slice.path + "/bulkhead.service", slice.path + "/bulkhead-tasks.service")
             for path in [service, tasks] {
