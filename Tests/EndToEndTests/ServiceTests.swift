@@ -120,7 +120,7 @@ extension EndToEnd {
             for path in [service, tasks] {
                 try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
             }
-            defer { for path in [service, tasks, slice.path] { unsafe rmdir(path) } }
+            defer { TestCgroup.remove(slice.path) }
             for round in 1...2 {
                 let server = try ChildProcess(
                     "/bin/sh",
@@ -137,24 +137,25 @@ extension EndToEnd {
                 let id = try await bench.submit("slow")
                 try #require(try await bench.waits(for: id, toBe: .running))
                 #expect(place(of: server.pid)?.hasSuffix("/bulkhead.service") == true)
-                let launcher = try #require(children(of: server.pid).first)
-                #expect(place(of: launcher)?.contains("/bulkhead-tasks.service/bulkhead-") == true)
-                #expect(place(of: launcher)?.hasSuffix("-launchers") == true)
-                let handler = try #require(children(of: launcher).first)
-                #expect(place(of: handler)?.contains("/bulkhead-tasks.service/bulkhead-") == true)
-                #expect(place(of: handler) != place(of: launcher))
+                // A task is running from the moment that its attempt is durable, a little before its handler is.
+                func launcherPlaces() -> [String] { children(of: server.pid).compactMap(place) }
+                func handlerPlaces() -> [String] {
+                    children(of: server.pid).flatMap(children).compactMap(place)
+                }
+                let unit = "/bulkhead-tasks.service/bulkhead-"
+                #expect(
+                    try await bench.eventually {
+                        handlerPlaces().contains { $0.contains(unit) && $0.hasSuffix("/\(id)-1") }
+                    }
+                )
+                let places = launcherPlaces()
+                #expect(!places.isEmpty)
+                #expect(places.allSatisfy { $0.contains(unit) && $0.hasSuffix("-launchers") })
                 let below = try FileManager.default.contentsOfDirectory(atPath: service)
                 #expect(!below.contains { TestCgroup.exists("\(service)/\($0)/cgroup.procs") })
                 server.send(SIGKILL)
                 _ = await server.result()
                 try #require(try await bench.eventually { TestCgroup.isEmpty(tasks) })
-            }
-            for folder in try FileManager.default.contentsOfDirectory(atPath: tasks) {
-                for task in (try? FileManager.default.contentsOfDirectory(atPath: "\(tasks)/\(folder)")) ?? []
-                {
-                    unsafe rmdir("\(tasks)/\(folder)/\(task)")
-                }
-                unsafe rmdir("\(tasks)/\(folder)")
             }
         }
 
@@ -191,9 +192,9 @@ extension EndToEnd {
             let id = try await bench.submit("slow")
             try #require(try await bench.waits(for: id, toBe: .running))
             let supervisor = try #require(children(of: first).first)
+            #expect(try await bench.eventually { !children(of: supervisor).flatMap(children).isEmpty })
             let launchers = children(of: supervisor)
-            let handlers = launchers.flatMap { children(of: $0) }
-            #expect(!handlers.isEmpty)
+            let handlers = launchers.flatMap(children)
 
             kill(first, signal)
             let end = await container.result()
@@ -210,6 +211,20 @@ extension EndToEnd {
 }
 
 extension TestCgroup {
+    /// Ends whatever is in a group and below it, and removes all of it.
+    static func remove(_ path: String) {
+        try? Data("1".utf8).write(to: URL(filePath: path + "/cgroup.kill"))
+        let entries = (try? FileManager.default.subpathsOfDirectory(atPath: path)) ?? []
+        let groups = entries.filter { exists("\(path)/\($0)/cgroup.procs") }.sorted(by: >)
+        for group in groups.map({ "\(path)/\($0)" }) + [path] {
+            // What is being killed holds its group for a moment.
+            for _ in 0..<100 where exists(group) {
+                unsafe rmdir(group)
+                if exists(group) { usleep(10_000) }
+            }
+        }
+    }
+
     /// Whether no process is in a group or below it.
     static func isEmpty(_ path: String) -> Bool {
         let events = try? String(contentsOfFile: path + "/cgroup.events", encoding: .utf8)
