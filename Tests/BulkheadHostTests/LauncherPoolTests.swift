@@ -79,7 +79,7 @@ struct LauncherPoolTests {
                     ProcessMark(pid: $0.pid, startTime: $0.startTime, bootID: ProcessIdentity.bootID)
                 }
                 #expect(ProcessIdentity.kill(launcher.mark))
-            case .message: break
+            case .message, .left: break
             case .lost(let why): reason = why
             }
         }
@@ -183,6 +183,7 @@ struct LauncherPoolTests {
         var inOrder = true
         for await event in try launcher.launch(spec, stdin: []) {
             guard case .message(.event(_, let line, _, _)) = event else { continue }
+            launcher.send(.eventAck(attempt: 1, meaning: .progress))
             count += 1
             inOrder = inOrder && line.starts(with: Array("{\"progress\":{\"message\":\"\(count)\"".utf8))
             if count == 1 { try await holdUntilFull(launcher) }

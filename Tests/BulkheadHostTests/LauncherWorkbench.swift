@@ -93,10 +93,12 @@ extension Launcher {
             case .message(.output(let attempt, let stream, let offset, let bytes)):
                 if stream == .stdout { gathered.stdout += bytes }
                 send(.outputAck(attempt: attempt, stream: stream, offset: offset + UInt64(bytes.count)))
+            case .message(.event(let attempt, _, _, _)): send(.eventAck(attempt: attempt, meaning: .stray))
             case .message(.finished(_, let outcome)): gathered.outcome = outcome
             case .message(.refused(_, let stage, let errno, _)): gathered.refusal = (stage, errno)
             case .message: break
             case .lost(let reason): gathered.lost = reason
+            case .left: break
             }
         }
         send(.outcomeAck(attempt: spec.attempt))
