@@ -44,6 +44,7 @@ struct AttemptWatch: Sendable {
             feed: runner.feed
         )
         var said = HandlerEvents(resultLimit: runner.resultLimit)
+        var understood = MeaningBatch()
         var denied = DeniedCalls()
         var process: ProcessMark?
         var lastWords = "its control socket ended"
@@ -64,7 +65,9 @@ struct AttemptWatch: Sendable {
                 await output.take(bytes, from: stream, at: offset)
             case .event(_, let line, _, let length):
                 let meaning = said.take(line, length: Int(length))
-                tell(.eventAck(attempt: UInt64(task.attempt), meaning: meaning.meaning))
+                if let meanings = understood.add(meaning.meaning, bytes: line.count) {
+                    tell(.eventAck(attempt: UInt64(task.attempt), meanings: meanings))
+                }
                 if meaning == .progress, let report = said.progress { await progress.take(report) }
             case .denied(_, let number, let count):
                 denied.record(number: number, count: count)

@@ -10,6 +10,33 @@ public enum EventMeaning: UInt8, Sendable, Equatable, CaseIterable {
     case stray = 4
 }
 
+/// What event lines were understood to mean, gathered for one message.
+///
+/// Lines whose meaning is not told yet count as not understood, so that nothing but memory hangs on the message.
+public struct MeaningBatch: Sendable, Equatable {
+    private var meanings: [EventMeaning] = []
+    private var bytes = 0
+
+    /// Makes an empty batch.
+    public init() {}
+
+    /// Adds the next line.
+    ///
+    /// - Parameters:
+    ///   - meaning: What it means.
+    ///   - bytes: Its size, as it was delivered.
+    /// - Returns: What is to be told now; nil: nothing yet.
+    public mutating func add(_ meaning: EventMeaning, bytes: Int) -> [EventMeaning]? {
+        meanings.append(meaning)
+        self.bytes += bytes
+        guard meanings.count >= LaunchLimits.eventAckLines || self.bytes >= LaunchLimits.eventAckBytes else {
+            return nil
+        }
+        defer { self = MeaningBatch() }
+        return meanings
+    }
+}
+
 /// The event lines that a launcher keeps so that they outlive its supervisor, bounded.
 ///
 /// Only the supervisor can read JSON: a line waits until it has said what the line means. After that the last line

@@ -95,6 +95,12 @@ public enum LaunchLimits {
     /// Bytes of event lines that no supervisor has understood yet.
     public static let pendingEventBytes = 1024 * 1024
 
+    /// Event lines whose meaning one message tells at most.
+    public static let eventAckLines = 256
+
+    /// Bytes of event lines whose meaning one message tells, about: far less than may wait for their meaning.
+    public static let eventAckBytes = 256 * 1024
+
     /// Event lines of no meaning that are kept, as many as a task has warnings.
     public static let strayEventLines = 32
 

@@ -35,8 +35,9 @@ public struct Preparation: Sendable, Equatable {
     public var slot: UInt32
     /// The slot's secret, exactly `LaunchLimits.secretBytes` long: proves each side to the other at adoption.
     public var secret: [UInt8]
-    /// The launcher's name in the folder of launchers, whose descriptor comes with the packet. Under it the launcher
-    /// listens for another supervisor, and leaves its record. Empty, without a descriptor: nobody can find it, and
+    /// The launcher's name in the folder of launchers, whose descriptor comes with the packet.
+    ///
+    /// Under it the launcher listens for another supervisor, and leaves its record. Empty, without a descriptor: nobody can find it, and
     /// it ends its attempt with its supervisor.
     public var name: String
 
@@ -81,8 +82,9 @@ public enum SupervisorMessage: Sendable, Equatable {
     /// The outcome or the refusal is committed: the launcher forgets the attempt and answers `ready`, or exits if
     /// the outcome told of survivors.
     case outcomeAck(attempt: UInt64)
-    /// What the oldest `event` means that was sent and not answered with this yet.
-    case eventAck(attempt: UInt64, meaning: EventMeaning)
+    /// What the oldest of the `event`s mean that were sent and not answered with this yet, at most
+    /// `LaunchLimits.eventAckLines` of them.
+    case eventAck(attempt: UInt64, meanings: [EventMeaning])
     /// Ends the attempt at once, with nobody to tell, and the launcher.
     case dismiss
     /// Answers `challenge`: another supervisor's random, and its proof.

@@ -43,10 +43,10 @@ public enum MessageCodec {
             var writer = header(SupervisorKind.outcomeAck.rawValue)
             writer.put(attempt)
             return writer.bytes
-        case .eventAck(let attempt, let meaning):
+        case .eventAck(let attempt, let meanings):
             var writer = header(SupervisorKind.eventAck.rawValue)
             writer.put(attempt)
-            writer.put(meaning.rawValue)
+            writer.put(meanings.map(\.rawValue))
             return writer.bytes
         case .dismiss:
             return header(SupervisorKind.dismiss.rawValue).bytes
@@ -203,10 +203,8 @@ public enum MessageCodec {
         case .outcomeAck:
             return .outcomeAck(attempt: try reader.number(UInt64.self, "attempt"))
         case .eventAck:
-            return .eventAck(
-                attempt: try reader.number(UInt64.self, "attempt"),
-                meaning: try reader.value(EventMeaning.self, "meaning")
-            )
+            let attempt = try reader.number(UInt64.self, "attempt")
+            return .eventAck(attempt: attempt, meanings: try meanings(&reader))
         case .dismiss:
             return .dismiss
         case .adopt:
@@ -223,6 +221,17 @@ public enum MessageCodec {
         case nil:
             throw .unknownKind(found: kind)
         }
+    }
+
+    private static func meanings(_ reader: inout ByteReader) throws(CodecError) -> [EventMeaning] {
+        var meanings: [EventMeaning] = []
+        for raw in try reader.bytes("meanings", limit: LaunchLimits.eventAckLines) {
+            guard let meaning = EventMeaning(rawValue: raw) else {
+                throw .unknownValue(field: "meaning", value: UInt64(raw))
+            }
+            meanings.append(meaning)
+        }
+        return meanings
     }
 
     private static func launcherMessage(

@@ -109,9 +109,11 @@ final class Launcher {
             } catch {
                 reject("an acknowledgement of output that was never produced: \(error)", at: now)
             }
-        case .eventAck(let number, let meaning):
-            guard number == attempt?.number, attempt?.acknowledgeEvent(meaning) == false else { return }
-            reject("the meaning of an event that was never sent", at: now)
+        case .eventAck(let number, let meanings):
+            guard let attempt, number == attempt.number else { return }
+            for meaning in meanings where !attempt.acknowledgeEvent(meaning) {
+                return reject("the meaning of an event that was never sent", at: now)
+            }
         case .outcomeAck(let number):
             if number == refused?.number || (number == attempt?.number && attempt?.phase == .reported) {
                 forget(at: now)

@@ -181,9 +181,12 @@ struct LauncherPoolTests {
         )
         var count = 0
         var inOrder = true
+        var understood = MeaningBatch()
         for await event in try launcher.launch(spec, stdin: []) {
             guard case .message(.event(_, let line, _, _)) = event else { continue }
-            launcher.send(.eventAck(attempt: 1, meaning: .progress))
+            if let meanings = understood.add(.progress, bytes: line.count) {
+                launcher.send(.eventAck(attempt: 1, meanings: meanings))
+            }
             count += 1
             inOrder = inOrder && line.starts(with: Array("{\"progress\":{\"message\":\"\(count)\"".utf8))
             if count == 1 { try await holdUntilFull(launcher) }

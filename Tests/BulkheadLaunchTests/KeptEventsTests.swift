@@ -87,4 +87,18 @@ struct KeptEventsTests {
         #expect(renewed.count == LaunchLimits.strayEventLines)
         #expect(kept.dropped == 68)
     }
+
+    @Test("meanings are told in batches that never leave as much untold as may wait")
+    func batches() {
+        for size in [1, 4_000, 200_000] {
+            var kept = KeptEvents()
+            var batch = MeaningBatch()
+            let line = EventLines.Line(bytes: [UInt8](repeating: 32, count: size), truncated: false, length: 1)
+            for _ in 0..<2_000 {
+                #expect(kept.hasRoom)
+                kept.take(line, attended: true)
+                for meaning in batch.add(.progress, bytes: size) ?? [] { _ = tell(&kept, meaning) }
+            }
+        }
+    }
 }

@@ -15,7 +15,8 @@ struct MessageCodecTests {
             .dismiss,
             .adopt(nonce: secret, proof: secret.reversed()),
             .resume(attempt: 11, stdout: 12, stderr: .max),
-        ] + EventMeaning.allCases.map { .eventAck(attempt: 8, meaning: $0) }
+            .eventAck(attempt: 8, meanings: EventMeaning.allCases),
+        ]
         + StopReason.allCases.map { .stop(attempt: 8, reason: $0) }
 
     static let launcherMessages: [LauncherMessage] =

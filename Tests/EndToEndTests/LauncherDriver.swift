@@ -173,7 +173,7 @@ final class LauncherDriver {
             case .output(_, let stream, let offset, let bytes):
                 try send(.outputAck(attempt: attempt, stream: stream, offset: offset + UInt64(bytes.count)))
             case .event:
-                try send(.eventAck(attempt: attempt, meaning: .stray))
+                try send(.eventAck(attempt: attempt, meanings: [.stray]))
             case .started:
                 try whenStarted(attempt)
             default:
