@@ -82,7 +82,7 @@ let package = Package(
             name: "BulkheadHTTP",
             dependencies: [
                 "BulkheadAPI", "BulkheadCore", "BulkheadEngine", httpTypes, hummingbird, hummingbirdCore,
-                lifecycle, logging, nioCore, nioHTTPTypes, nioPosix,
+                lifecycle, logging, nioCore, nioHTTP, nioHTTPTypes, nioPosix,
             ],
             swiftSettings: strict
         ),

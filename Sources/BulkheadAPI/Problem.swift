@@ -44,7 +44,7 @@ public struct Problem: Error, Sendable, Equatable {
             kind: error.code.rawValue,
             title: face.title,
             detail: error.cause.map { "\(error.message): \($0)" } ?? error.message,
-            advice: error.advice,
+            advice: error.advice ?? face.advice,
             retryAfterSeconds: error.retryAfterSeconds ?? face.retryAfterSeconds
         )
     }
@@ -86,31 +86,64 @@ public struct Problem: Error, Sendable, Equatable {
 private struct Face {
     var status: Int
     var title: String
+    /// What to do where the error itself does not say it better.
+    var advice: String
     var retryAfterSeconds: Int?
 
-    init(_ status: Int, _ title: String, retryAfterSeconds: Int? = nil) {
+    init(_ status: Int, _ title: String, _ advice: String, retryAfterSeconds: Int? = nil) {
         self.status = status
         self.title = title
+        self.advice = advice
         self.retryAfterSeconds = retryAfterSeconds
     }
 
     init(_ code: BulkheadError.Code) {
         switch code {
-        case .malformed: self.init(400, "The request cannot be understood")
-        case .forbidden: self.init(403, "This caller may not do this")
-        case .notFound: self.init(404, "There is no such thing")
-        case .conflict: self.init(409, "The id belongs to another task")
-        case .wrongState: self.init(409, "The task's state does not allow this")
-        case .tooLarge: self.init(413, "Something is over its size limit")
-        case .unknownType: self.init(422, "No handler has this type")
-        case .typeRefused: self.init(422, "Tasks of this type are refused")
-        case .queueFull: self.init(429, "The pool's queue is full", retryAfterSeconds: 5)
-        case .internal: self.init(500, "Something is wrong with Bulkhead itself")
-        case .host: self.init(500, "The host lacks or refused something")
-        case .invalidSetting: self.init(500, "A setting is wrong")
-        case .unavailable: self.init(503, "The supervisor takes no work now", retryAfterSeconds: 2)
-        case .storage: self.init(503, "The store could not read or write", retryAfterSeconds: 5)
-        case .noReserve: self.init(507, "The spool has no room for another result", retryAfterSeconds: 5)
+        case .malformed:
+            self.init(400, "The request cannot be understood", "mend the request and send it again")
+        case .forbidden: self.init(403, "This caller may not do this", "ask as the supervisor's user")
+        case .notFound:
+            self.init(404, "There is no such thing", "see /v1/tasks and /v1/status for what there is")
+        case .conflict: self.init(409, "The id belongs to another task", "use another id")
+        case .wrongState:
+            self.init(
+                409,
+                "The task's state does not allow this",
+                "see the task's status, and ask accordingly"
+            )
+        case .tooLarge:
+            self.init(413, "Something is over its size limit", "make it smaller and send it again")
+        case .unknownType:
+            self.init(422, "No handler has this type", "put a handler of that name into the plugins folder")
+        case .typeRefused:
+            self.init(422, "Tasks of this type are refused", "bulkhead plugins tells what is to be mended")
+        case .queueFull:
+            self.init(429, "The pool's queue is full", "submit again later", retryAfterSeconds: 5)
+        case .internal:
+            self.init(
+                500,
+                "Something is wrong with Bulkhead itself",
+                "see the supervisor's log, and report it"
+            )
+        case .host:
+            self.init(500, "The host lacks or refused something", "see the supervisor's log")
+        case .invalidSetting: self.init(500, "A setting is wrong", "mend the setting")
+        case .unavailable:
+            self.init(503, "The supervisor takes no work now", "ask again soon", retryAfterSeconds: 2)
+        case .storage:
+            self.init(
+                503,
+                "The store could not read or write",
+                "see to the state folder's disk, then ask again",
+                retryAfterSeconds: 5
+            )
+        case .noReserve:
+            self.init(
+                507,
+                "The spool has no room for another result",
+                "submit again when some tasks have ended",
+                retryAfterSeconds: 5
+            )
         }
     }
 }

@@ -156,10 +156,16 @@ private struct SubmissionMembers {
 
     func priority() throws(BulkheadError) -> Int? {
         guard let value = object["priority"] else { return nil }
-        guard let number = value.integer, let priority = Int32(exactly: number) else {
-            throw wrong("priority", value, "a whole number from \(Int32.min) to \(Int32.max)")
+        let bounds = Limits.priority
+        guard let number = value.integer, let priority = Int(exactly: number), bounds.contains(priority)
+        else {
+            throw wrong(
+                "priority",
+                value,
+                "a whole number from \(bounds.lowerBound) to \(bounds.upperBound)"
+            )
         }
-        return Int(priority)
+        return priority
     }
 
     func caller() throws(BulkheadError) -> String? {

@@ -36,6 +36,8 @@ public enum Limits {
     public static let jsonDepth = 64
     /// Bytes of a request's headers.
     public static let headerBytes = 32 << 10
+    /// Header fields of a request.
+    public static let headerFields = 1_000
     /// Connections open at once.
     public static let connections = 1_024
     /// Bytes of a policy file.

@@ -96,7 +96,7 @@ public struct TaskType: Hashable, Sendable, Comparable, CustomStringConvertible 
                 .malformed,
                 name == "pools"
                     ? "\"pools\" cannot be a task type, since policies/pools.yaml holds the pools"
-                    : "\"\(name.prefix(64).filter { $0 != "\0" })\" is not a task type",
+                    : "\(JSONValue.string(name.cut(toBytes: 64)).text) is not a task type",
                 advice: "a type has 1 to 63 of a-z, 0-9 and \"-\", and does not begin with \"-\""
             )
         }
@@ -124,7 +124,7 @@ public struct PoolName: Hashable, Sendable, Comparable, CustomStringConvertible 
         guard PlainName.isValid(name) else {
             throw BulkheadError(
                 .malformed,
-                "\"\(name.prefix(64).filter { $0 != "\0" })\" is not a pool's name",
+                "\(JSONValue.string(name.cut(toBytes: 64)).text) is not a pool's name",
                 advice: "a pool's name has 1 to 63 of a-z, 0-9 and \"-\", and does not begin with \"-\""
             )
         }

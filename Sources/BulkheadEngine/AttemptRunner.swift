@@ -247,7 +247,7 @@ struct AttemptRunner: Sendable {
         feed.tell(task.id)
     }
 
-    /// What a crash means for the task of which nothing is left: rule 3 of contract §7.
+    /// What it means for a task that nothing is left of its attempt: rule 3 of contract §7, unless a stop came first.
     private func lossFinish(
         _ task: TaskRecord,
         _ recovery: RecoveryPolicy?,
@@ -261,11 +261,11 @@ struct AttemptRunner: Sendable {
                 outcome: "cancelled",
                 now: clocks.wall()
             )
-            finish.error = TaskError(.cancelled, "cancelled; its launcher was lost on the way")
+            finish.error = TaskError(.cancelled, "cancelled; its launcher was lost before it had ended")
             return finish
         }
         let decision = RecoveryRule.decide(
-            .crash,
+            live.stopReason == .supervisorStop ? .stopped : .crash,
             mayRunAgain: recovery?.mode == .rehydrate,
             limit: recovery?.limit ?? RecoveryPolicy().limit,
             interruptions: task.interruptions,

@@ -126,7 +126,8 @@ struct AttemptWatch: Sendable {
         case .outputLimit: return .outOfOutput(limit: terms.output.limit)
         case .memory: return .outOfMemory(limit: terms.memory ?? 0)
         case .syscallDenied:
-            guard let number = outcome.killedBySyscall else {
+            // Under errno a single call ends nothing: the one that did was one too many.
+            guard terms.onDenied == .kill, let number = outcome.killedBySyscall else {
                 return .tooManyDenials(limit: Limits.deniedCalls)
             }
             return .syscallDenied(name: DeniedCalls.name(of: number))
@@ -203,7 +204,8 @@ struct AttemptWatch: Sendable {
             effect: decision.poolEffect,
             ran: outcome.map { .nanoseconds(Int64(clamping: $0.wallNanoseconds)) } ?? .zero,
             rule: runner.catalog.current.settings(of: task.pool).backoff,
-            random: runner.clocks.random()
+            random: runner.clocks.random(),
+            now: runner.clocks.steady()
         )
         return finish
     }

@@ -68,8 +68,14 @@ struct Catalog: Sendable {
     var reports: [PluginReport] = []
     /// Whether a file was still being written, so that it is to be looked at again soon.
     var isSettling = false
+    /// Whether a handler or policy is a link, so that it may change where nobody watches.
+    var hasLinks = false
     /// Tasks that may run at once in a pool that `pools.yaml` does not name.
     var defaultConcurrency = 1
+
+    /// Whether it may become another one by what happens outside of its folders: an interpreter may be installed,
+    /// a folder above given another mode, the file changed to which a link leads.
+    var dependsOnElsewhere: Bool { hasLinks || !refusals.isEmpty }
 
     /// What a type is at this moment.
     func resolve(_ type: TaskType) -> Resolution {

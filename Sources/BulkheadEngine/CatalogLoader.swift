@@ -17,6 +17,9 @@ actor CatalogLoader {
     /// An element whenever something in the folders has changed and has been quiet for a while.
     nonisolated var changes: AsyncStream<Void> { watch.changes }
 
+    /// Makes ``changes`` give an element, whatever has changed.
+    nonisolated func lookAgain() { watch.lookAgain() }
+
     /// Ends the watch.
     nonisolated func stop() { watch.stop() }
 

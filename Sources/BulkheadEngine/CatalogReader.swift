@@ -49,10 +49,11 @@ struct CatalogReader: Sendable {
 
     private mutating func loadPools(_ draft: inout CatalogDraft) -> Problem? {
         let path = policiesFolder + "/pools.yaml"
-        guard FileManager.default.fileExists(atPath: path) else { return nil }
         do {
             let bytes = try PathRules.readFile(path, limit: Limits.policyFileBytes)
             draft.catalog.pools = try PoolsFile.read(bytes, file: shown(path), cores: cores)
+            return nil
+        } catch let error as BulkheadError where error.code == .notFound {
             return nil
         } catch {
             let problem = Self.problem(error)
@@ -195,7 +196,9 @@ struct CatalogReader: Sendable {
 
     private func names(in folder: String, _ draft: inout CatalogDraft) -> [String] {
         do {
-            return try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+            let names = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+            draft.catalog.hasLinks = draft.catalog.hasLinks || names.contains { isLink(folder + "/" + $0) }
+            return names
         } catch {
             let advice = "make the folder, or name another one in the settings"
             draft.report(file: folder, "the folder cannot be read (\(advice))")
@@ -206,6 +209,11 @@ struct CatalogReader: Sendable {
     private func isFolder(_ path: String) -> Bool {
         var isFolder = false
         return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder
+    }
+
+    private func isLink(_ path: String) -> Bool {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return attributes?[.type] as? FileAttributeType == .typeSymbolicLink
     }
 
     /// A path as the user knows it: the folder's own name and the file's.

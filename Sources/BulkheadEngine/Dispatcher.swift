@@ -33,6 +33,7 @@ actor Dispatcher {
     private let store: Store
     private let catalog: CatalogHolder
     private let runner: AttemptRunner
+    private let mirror: PoolMirror
     private let clocks: Clocks
     private let logger: Logger
     private let signals: AsyncStream<Void>
@@ -51,12 +52,14 @@ actor Dispatcher {
         store: Store,
         catalog: CatalogHolder,
         runner: AttemptRunner,
+        mirror: PoolMirror,
         clocks: Clocks,
         logger: Logger
     ) {
         self.store = store
         self.catalog = catalog
         self.runner = runner
+        self.mirror = mirror
         self.clocks = clocks
         self.logger = logger
         (signals, signal) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -252,6 +255,7 @@ actor Dispatcher {
     private func note(_ outcome: FinishOutcome?, in pool: PoolName) {
         launchPause = nil
         guard let record = outcome?.pool, record.revision > pools[pool]?.revision ?? -1 else { return }
+        Task { await mirror.note(record.health, of: pool) }
         pools[pool, default: PoolState()].health = record.health
         pools[pool]?.revision = record.revision
     }

@@ -23,6 +23,7 @@ public final class Supervisor: Service, Sendable {
     private let loader: CatalogLoader
     private let recovery: Recovery
     private let preparation: LaunchPreparation
+    private let mirror: PoolMirror
     private let life = Mutex(Life())
 
     private struct Life {
@@ -78,6 +79,7 @@ public final class Supervisor: Service, Sendable {
             idleTime: Self.launcherIdleTime,
             logger: logger
         )
+        mirror = PoolMirror(folder: folder, logger: logger)
         preparation = try LaunchPreparation(settings, folder: folder, features: features, logger: logger)
         loader = try CatalogLoader(settings, handlers: preparation.handlers)
         let runner = AttemptRunner(
@@ -95,6 +97,7 @@ public final class Supervisor: Service, Sendable {
             store: store,
             catalog: catalog,
             runner: runner,
+            mirror: mirror,
             clocks: settings.clocks,
             logger: logger
         )
@@ -111,6 +114,8 @@ public final class Supervisor: Service, Sendable {
 
     /// Looks at files that are being written, before their writer's end is waited for.
     private static let settlingLooks = 3
+    /// The time between looks at a catalog that depends on more than its folders.
+    private static let lookElsewhere: Duration = .seconds(2)
     /// Launchers that are kept warm while they have nothing to do.
     private static let idleLaunchers = 16
     /// How long a launcher is kept that has nothing to do.
@@ -136,7 +141,7 @@ public final class Supervisor: Service, Sendable {
     private func serve() async throws {
         let left = try await recovery.find()
         await loadSettledCatalog()
-        await dispatcher.load(try await store.poolHealth())
+        await dispatcher.load(try await mirror.restore(into: store))
         let report = await recovery.run(left)
         life.withLock { life in
             life.recovery = report
@@ -146,6 +151,7 @@ public final class Supervisor: Service, Sendable {
         logger.info("ready", metadata: ["types": "\(catalog.current.entries.count)"])
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.followFolders() }
+            group.addTask { await self.followWhatIsElsewhere() }
             group.addTask { await self.followStore() }
             group.addTask { await self.stopWhenAsked() }
             defer { group.cancelAll() }
@@ -158,6 +164,13 @@ public final class Supervisor: Service, Sendable {
         for await _ in loader.changes {
             await loadSettledCatalog()
             dispatcher.wake()
+        }
+    }
+
+    /// No event tells of what changes outside of the folders, so that is looked at from time to time.
+    private func followWhatIsElsewhere() async {
+        while (try? await Task.sleep(for: Self.lookElsewhere)) != nil {
+            if catalog.current.dependsOnElsewhere { loader.lookAgain() }
         }
     }
 
@@ -214,6 +227,7 @@ public final class Supervisor: Service, Sendable {
         loader.stop()
         await launchers.stop()
         await preparation.finish()
+        await mirror.finish()
         do {
             try await store.close()
         } catch {

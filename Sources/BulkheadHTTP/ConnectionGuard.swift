@@ -3,10 +3,11 @@ import BulkheadCore
 import HTTPTypes
 import HummingbirdCore
 import NIOCore
+import NIOHTTP1
 import NIOHTTPTypes
 
-/// Stands before one connection: keeps out processes of our own attempts, answers `Expect: 100-continue`, and
-/// closes on clients that send or take too slowly.
+/// Stands before one connection: keeps out processes of our own attempts, answers `Expect: 100-continue`, says
+/// why what is no HTTP is refused, and closes on clients that send or take too slowly.
 ///
 /// Until its headers are there a request is bounded by the server's idle time; from then on by this.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
@@ -17,6 +18,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private let isRefused: @Sendable (PeerCredentials) -> Bool
     private var refuses = false
+    /// Why what came cannot be read on; the server's answer to it, which is bare, comes after all others.
+    private var parserError: HTTPParserError?
     private var isReading = false
     /// Requests whose head has come, and answers that were written to their end.
     private var counts = (requests: 0, answers: 0)
@@ -73,10 +76,19 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         switch unwrapOutboundIn(data) {
         case .head(let response):
             closesAfterAnswer = response.headerFields[.connection] == "close"
-            context.write(data, promise: promise)
+            if let parserError, response.status == .badRequest, response.headerFields[.contentLength] == "0" {
+                writeProblem(Self.problem(parserError), context)
+            } else {
+                context.write(data, promise: promise)
+            }
         case .body: context.write(data, promise: promise)
         case .end: writeEnd(context, data, promise)
         }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? HTTPParserError { parserError = error }
+        context.fireErrorCaught(error)
     }
 
     /// A client that takes nothing for long while there is more to come is as good as gone.
@@ -126,15 +138,33 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 advice: "send results and progress over file descriptor 3 instead"
             )
         )
-        let response = Response(problem)
-        var head = response.head
-        head.headerFields[.connection] = "close"
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        context.write(wrapOutboundOut(.body(ByteBuffer(bytes: Response.text(problem)))), promise: nil)
+        writeProblem(problem, context)
         let written = context.eventLoop.makePromise(of: Void.self)
         let channel = context.channel
         written.futureResult.whenComplete { _ in channel.close(promise: nil) }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+    }
+
+    /// Writes an answer that the connection does not outlive, but for its end.
+    private func writeProblem(_ problem: Problem, _ context: ChannelHandlerContext) {
+        var head = Response(problem).head
+        head.headerFields[.connection] = "close"
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(ByteBuffer(bytes: Response.text(problem)))), promise: nil)
+    }
+
+    private static func problem(_ error: HTTPParserError) -> Problem {
+        guard error == .headerOverflow else {
+            return Problem(BulkheadError(.malformed, "this is not HTTP/1.1", cause: "\(error)"))
+        }
+        let limit = Quantities.text(bytes: Int64(Limits.headerBytes))
+        return Problem(
+            status: 431,
+            kind: BulkheadError.Code.tooLarge.rawValue,
+            title: "The request's headers are too large",
+            detail: "path and headers may have \(limit) in \(Limits.headerFields) fields",
+            advice: "send fewer or shorter ones; what is large goes into the body"
+        )
     }
 
     /// Closes the connection later, unless what is returned is cancelled before.

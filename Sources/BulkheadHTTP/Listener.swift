@@ -117,7 +117,8 @@ public struct Listener: Service {
             idleTimeout: .seconds(Int64(Limits.idleSeconds)),
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: Limits.headerBytes,
-                maxHeaderListSize: Limits.headerBytes
+                maxHeaderListSize: Limits.headerBytes,
+                maxHeaderFieldCount: Limits.headerFields
             )
         )
     }

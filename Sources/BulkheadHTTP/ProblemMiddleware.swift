@@ -72,7 +72,8 @@ struct ProblemMiddleware: RouterMiddleware {
             status: 501,
             kind: "method-unknown",
             title: "This server does not know the method",
-            detail: "there is no method \(method.rawValue.cut(toBytes: 32))"
+            detail: "there is no method \(method.rawValue.cut(toBytes: 32))",
+            advice: "OPTIONS tells the methods of a path"
         )
     }
 }

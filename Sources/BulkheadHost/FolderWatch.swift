@@ -15,6 +15,7 @@ public final class FolderWatch: Sendable {
     /// One hint for any number of changes, for one reader, until ``stop()``.
     public let changes: AsyncStream<Void>
 
+    private let hint: AsyncStream<Void>.Continuation
     private let stopper: Mutex<OpenDescriptor?>
 
     /// Begins to watch; a reader looks at the folders once after this.
@@ -28,6 +29,7 @@ public final class FolderWatch: Sendable {
             bufferingPolicy: .bufferingNewest(1)
         )
         changes = stream
+        hint = continuation
         var ends: [Int32] = [-1, -1]
         let made = unsafe clinux_pipe(&ends, 0)
         guard made >= 0 else {
@@ -52,6 +54,9 @@ public final class FolderWatch: Sendable {
     deinit {
         stop()
     }
+
+    /// Gives a hint of its own, for what may have changed elsewhere.
+    public func lookAgain() { hint.yield() }
 
     /// Ends the watch and the stream of changes.
     public func stop() {

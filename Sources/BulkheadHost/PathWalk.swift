@@ -25,6 +25,8 @@ struct PathWalk: ~Copyable {
     /// What is still to be walked, the next step last.
     private var rest: [String]
     private var links = 0
+    /// Whether the path's last name is a link.
+    private var endsInLink = false
 
     private init(_ path: String, _ code: BulkheadError.Code, from root: consuming OpenDescriptor) {
         original = path
@@ -124,6 +126,7 @@ struct PathWalk: ~Copyable {
         do throws(SystemFailure) {
             next = try OpenDescriptor.open(name, at: folder.number, Linux.pathOnly | O_NOFOLLOW)
         } catch {
+            guard error.number != ENOENT || !endsInLink else { throw brokenLink(to: name) }
             throw Self.unreachable(original, error, code)
         }
         let status = try Self.status(of: next, original, code)
@@ -138,10 +141,20 @@ struct PathWalk: ~Copyable {
         return nil
     }
 
+    /// Something is there, so this is no `notFound`: a link that is broken is mended, not passed over.
+    private func brokenLink(to name: String) -> BulkheadError {
+        BulkheadError(
+            code,
+            "\(original) is a link to \(names.isEmpty ? "" : here)/\(name), which is not there",
+            advice: "mend the link, or remove it"
+        )
+    }
+
     private mutating func follow(_ name: String, _ status: FileStatus) throws(BulkheadError) {
         let path = (names.isEmpty ? "/" : here + "/") + name
         if let violation = PathRules.violation(of: status) { throw violation.error(at: path, status, code) }
         links += 1
+        if rest.isEmpty { endsInLink = true }
         guard links <= Self.linkLimit else { throw Self.unreachable(original, SystemFailure(ELOOP), code) }
         do throws(SystemFailure) {
             let target = try Self.target(of: name, in: folder.number)

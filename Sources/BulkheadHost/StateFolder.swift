@@ -156,7 +156,8 @@ extension StateFolder {
         throw BulkheadError(
             .unavailable,
             "the state folder \(path) is taken by another supervisor" + (holder.map { " (pid \($0))" } ?? ""),
-            advice: "stop that one with bulkhead stop, or choose another folder with --state"
+            advice:
+                "stop that one\(holder.map { " with kill \($0)" } ?? ""), or choose another folder with --state"
         )
     }
 

@@ -17,8 +17,8 @@ public enum LaunchLimits {
     /// Bytes of the longest fd 3 line that a spec may ask for: what fits one packet with its header.
     public static let eventLineCeiling = 196_608
 
-    /// Bytes that are delivered of a line which is longer than the bound.
-    public static let eventHeadBytes = 4 * 1024
+    /// Bytes that are delivered of a line which is longer than the bound: `{"result":` and 4 KiB of what follows it.
+    public static let eventHeadBytes = 10 + 4 * 1024
 
     /// Bytes of an encoded `LaunchSpec`.
     public static let specBytes = 2 * 1024 * 1024

@@ -49,14 +49,14 @@ enum Pools {
     static func apply(
         _ db: Database,
         _ verdict: PoolVerdict,
-        to pool: PoolName,
-        now: Timestamp
+        to pool: PoolName
     ) throws -> PoolRecord {
         let before = try fetch(db, pool)
         var health = before.health
         switch verdict.effect {
         case .success: health.succeed()
-        case .failure: health.fail(after: verdict.ran, rule: verdict.rule, now: now, random: verdict.random)
+        case .failure:
+            health.fail(after: verdict.ran, rule: verdict.rule, now: verdict.now, random: verdict.random)
         case .none: break
         }
         return try replace(db, before, with: health, of: pool)

@@ -24,7 +24,13 @@ enum Schema {
     /// - Throws: ``BulkheadError`` with the code `storage`.
     static func confirmOwnership(_ db: Database, path: String) throws {
         let application = try Int.fetchOne(db, sql: "PRAGMA application_id") ?? 0
-        let tables = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_schema") ?? 0
+        // The migrator's own table is committed before the first version: where a full disk or a crash came
+        // between the two, it is all there is.
+        let tables =
+            try Int.fetchOne(
+                db,
+                sql: "SELECT COUNT(*) FROM sqlite_schema WHERE tbl_name <> 'grdb_migrations'"
+            ) ?? 0
         guard application == applicationID || (application == 0 && tables == 0) else {
             throw BulkheadError(
                 .storage,

@@ -96,17 +96,32 @@ public struct PoolVerdict: Sendable {
     public var rule: PoolBackoff?
     /// A number from 0 up to, but not including, 1, for the jitter.
     public var random: Double
+    /// The moment from which a back-off counts, on the clock that the engine waits by.
+    public var now: Timestamp
 
     /// Makes a verdict.
-    public init(effect: OutcomeRule.PoolEffect, ran: Duration, rule: PoolBackoff?, random: Double) {
+    public init(
+        effect: OutcomeRule.PoolEffect,
+        ran: Duration,
+        rule: PoolBackoff?,
+        random: Double,
+        now: Timestamp
+    ) {
         self.effect = effect
         self.ran = ran
         self.rule = rule
         self.random = random
+        self.now = now
     }
 
     /// An end that says nothing of the pool's handlers.
-    public static let none = PoolVerdict(effect: .none, ran: .zero, rule: nil, random: 0)
+    public static let none = PoolVerdict(
+        effect: .none,
+        ran: .zero,
+        rule: nil,
+        random: 0,
+        now: Timestamp(milliseconds: 0)
+    )
 }
 
 /// The end of an attempt.

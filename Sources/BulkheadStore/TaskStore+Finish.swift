@@ -20,7 +20,7 @@ extension Store {
                 return nil
             }
             try Attempts.end(db, finish, task: row.key)
-            let pool = try Pools.apply(db, finish.verdict, to: row.record.pool, now: finish.now)
+            let pool = try Pools.apply(db, finish.verdict, to: row.record.pool)
             let ended = try TaskRow.fetch(db, key: row.key)
             if outboxOn, next.isTerminal { try Outbox.appendFinal(db, of: ended) }
             return (ended, pool)

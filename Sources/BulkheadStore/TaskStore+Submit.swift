@@ -62,7 +62,7 @@ extension Store {
         }
         switch (SubmitRule.decide(existing: existing, type: submission.type, params: submission.params), row)
         {
-        case (.refuse, let row?): return .refused(conflict(row))
+        case (.refuse, let row?): return .refused(conflict(row.record, submission.type))
         case (.returnExisting, let row?): return .existing(row)
         case (.runAgain, let row?):
             if let error = try queueIsFull(submit, db) { return .refused(error) }
@@ -136,10 +136,11 @@ extension Store {
         )
     }
 
-    private static func conflict(_ row: TaskRow) -> BulkheadError {
-        BulkheadError(
+    private static func conflict(_ existing: TaskRecord, _ type: TaskType) -> BulkheadError {
+        let difference = existing.type == type ? " with other params" : ", not \(type)"
+        return BulkheadError(
             .conflict,
-            "the id \(row.record.id) belongs to a task of type \(row.record.type) with other params",
+            "the id \(existing.id) belongs to a task of type \(existing.type)\(difference)",
             advice: "use another id, or leave it out to have one made"
         )
     }

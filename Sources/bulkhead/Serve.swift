@@ -2,6 +2,7 @@ import ArgumentParser
 import BulkheadCore
 import BulkheadEngine
 import BulkheadHTTP
+import BulkheadHost
 import Foundation
 import Logging
 import ServiceLifecycle
@@ -38,6 +39,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         umask(0o077)
+        CrashSignals.restoreDefaults()
         let sources = try SettingSources(flags: settings.written(socket: socket), config: settings.config)
         let settings = try Settings(sources)
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
@@ -117,8 +119,11 @@ private struct Announcement: Service {
     private static let look = Duration.milliseconds(10)
 
     func run() async throws {
-        try await cancelWhenGracefulShutdown {
-            while !isReady { try await Task.sleep(for: Self.look) }
+        await cancelWhenGracefulShutdown {
+            while !isReady {
+                // Whoever is told to stop before it is ready has nothing to announce, and that is no failure.
+                guard (try? await Task.sleep(for: Self.look)) != nil else { return }
+            }
             await announce()
         }
         try? await gracefulShutdown()

@@ -39,6 +39,12 @@ struct ProblemTests {
         )
     }
 
+    @Test("every problem says what to do about it", arguments: BulkheadError.Code.allCases)
+    func advice(code: BulkheadError.Code) {
+        #expect(Problem(BulkheadError(code, "m")).advice?.isEmpty == false)
+        #expect(Problem(BulkheadError(code, "m", advice: "a")).advice == "a")
+    }
+
     @Test("a problem reads back as it was", arguments: BulkheadError.Code.allCases)
     func roundTrip(code: BulkheadError.Code) throws {
         let problem = Problem(BulkheadError(code, "m", cause: "c", advice: "a", retryAfterSeconds: 3))

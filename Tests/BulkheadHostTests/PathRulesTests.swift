@@ -154,6 +154,19 @@ struct PathRulesTests {
         #expect(error?.message == "\(folder("open")) is writable by everybody (mode 0777)")
     }
 
+    @Test("a broken link is something that is there, a file missing behind a link is not")
+    func brokenLink() throws {
+        let folder = try HostFolder()
+        let link = try folder.link("job", to: "nowhere")
+        let broken = refusal { () throws(BulkheadError) in try PathRules.openFile(link) }
+        #expect(broken?.code == .typeRefused)
+        #expect(broken?.message == "\(link) is a link to \(folder("nowhere")), which is not there")
+        try folder.folder("real")
+        try folder.link("alias", to: "real")
+        let missing = refusal { () throws(BulkheadError) in try PathRules.openFile(folder("alias/job")) }
+        #expect(missing?.code == .notFound)
+    }
+
     @Test("links in a circle end")
     func circle() throws {
         let folder = try HostFolder()

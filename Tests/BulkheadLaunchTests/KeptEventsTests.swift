@@ -93,7 +93,9 @@ struct KeptEventsTests {
         for size in [1, 4_000, 200_000] {
             var kept = KeptEvents()
             var batch = MeaningBatch()
-            let line = EventLines.Line(bytes: [UInt8](repeating: 32, count: size), truncated: false, length: 1)
+            var lines = EventLines(bound: size)
+            let bytes = [UInt8](repeating: UInt8(ascii: "x"), count: size) + [UInt8(ascii: "\n")]
+            let line = lines.append(bytes[...])[0]
             for _ in 0..<2_000 {
                 #expect(kept.hasRoom)
                 kept.take(line, attended: true)

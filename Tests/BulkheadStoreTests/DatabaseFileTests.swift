@@ -96,6 +96,21 @@ struct DatabaseFileTests {
         #expect(error?.message.contains("another program") == true)
     }
 
+    @Test("a file whose first version never landed, for want of room or by a crash, is made to its end")
+    func cutShort() async throws {
+        let bench = try StoreWorkbench()
+        defer { bench.remove() }
+        struct NoRoom: Error {}
+        var migrator = DatabaseMigrator()
+        migrator.registerMigration("v1") { _ in throw NoRoom() }
+        let first = try DatabasePool(path: bench.path)
+        #expect(throws: NoRoom.self) { try migrator.migrate(first) }
+        try first.close()
+        let store = try Store.open(StoreSettings(path: bench.path))
+        try await bench.submit(store, try bench.request(1))
+        try await store.close()
+    }
+
     @Test("a database of a newer version is refused by name")
     func newer() async throws {
         let bench = try StoreWorkbench()

@@ -126,7 +126,13 @@ struct FinishTests {
             ) async throws -> PoolRecord {
                 try await bench.run(store, number)
                 var finish = try bench.finish(number, event)
-                finish.verdict = PoolVerdict(effect: effect, ran: .seconds(1), rule: rule, random: 0)
+                finish.verdict = PoolVerdict(
+                    effect: effect,
+                    ran: .seconds(1),
+                    rule: rule,
+                    random: 0,
+                    now: finish.now
+                )
                 return try #require(try await store.finish(finish)).pool
             }
             #expect(try await end(1, .complete, .success) == PoolRecord(health: PoolHealth(), revision: 0))

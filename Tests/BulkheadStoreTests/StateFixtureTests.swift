@@ -44,7 +44,13 @@ struct StateFixtureTests {
                 finish.error = TaskError(.exit, "the handler exited with 3", exitCode: 3)
                 finish.deniedSyscalls = [DeniedSyscall(name: "ptrace", count: 2, action: "errno")]
                 finish.warnings = ["a warning"]
-                finish.verdict = PoolVerdict(effect: .failure, ran: .seconds(1), rule: nil, random: 0)
+                finish.verdict = PoolVerdict(
+                    effect: .failure,
+                    ran: .seconds(1),
+                    rule: nil,
+                    random: 0,
+                    now: finish.now
+                )
             }
             _ = try await store.finish(finish)
         }

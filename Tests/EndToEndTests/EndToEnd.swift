@@ -7,11 +7,9 @@ import Testing
 enum EndToEnd {}
 
 extension Workbench {
-    /// Runs a supervisor while a test looks at it, and stops it whatever the test finds.
-    /// - Parameters:
-    ///   - arguments: More for `bulkhead serve`.
-    ///   - prepare: What lies in the folders before it starts.
-    ///   - body: The test; every handler has been read when it begins.
+    /// Runs a supervisor on what is prepared in its folders, and stops it whatever the test finds.
+    ///
+    /// Every handler has been read when the test begins.
     static func serving(
         _ arguments: [String] = [],
         prepare: (Workbench) throws -> Void = { _ in },
@@ -86,6 +84,13 @@ extension Workbench {
         let task = try await finished(type, params: params)
         let logs = try await bulkhead("logs", task.text("id"), "--stream", "stdout")
         return (task, logs.out)
+    }
+
+    /// A task's warnings without those that every task has on this host, as the handler `plain` shows them.
+    func ownWarnings(of task: JSONValue) async throws -> [String] {
+        let host = try await finished("plain").warnings
+        #expect(task.warnings.hasPrefix(host))
+        return task.warnings.dropFirst(host.count).split(separator: "\n").map(String.init)
     }
 
     /// Waits until a task has reached a status.

@@ -166,6 +166,29 @@ extension EndToEnd {
             }
         }
 
+        @Test("a pool's failures survive the loss of the database", .timeLimit(.minutes(1)))
+        func databaseLost() async throws {
+            let bench = try Workbench()
+            try bench.handler("shaky", "exit 1")
+            try bench.policy("shaky", "pool: shaky")
+            try bench.policy(
+                "pools",
+                "shaky: {concurrency: 1, backoff: {after: 2, within: 60s, delay: 30m, maximum: 30m, jitter: none}}"
+            )
+            try await bench.serving { bench in
+                for _ in 0..<2 { _ = try await bench.finished("shaky") }
+            }
+            for name in ["bulkhead.sqlite", "bulkhead.sqlite-wal", "bulkhead.sqlite-shm"] {
+                try? FileManager.default.removeItem(atPath: bench.state + "/" + name)
+            }
+            try await bench.serving { bench in
+                let pool = try await bench.pool("shaky")
+                #expect(pool?["failures"] == 2)
+                #expect(pool?["backoffUntil"] != nil)
+                #expect(try await bench.answer("list")["tasks"]?.array?.isEmpty == true)
+            }
+        }
+
         @Test("after a backoff one probe runs, and its success opens the pool", .timeLimit(.minutes(1)))
         func probe() async throws {
             try await Workbench.serving { bench in

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Says that it is there, and sleeps for ever.
+echo waiting
+exec sleep 1000000
