@@ -82,7 +82,11 @@ struct Serve: AsyncParsableCommand {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let listener = Task { await end(group, at: signals, prepare) }
         defer { listener.cancel() }
-        try await group.run()
+        do {
+            try await group.run()
+        } catch let error as ServiceGroupError where error == .alreadyFinished() {
+            // A signal came before anything had begun.
+        }
     }
 
     /// The group tells its own steps at `info` already; they are of no use to whoever runs a supervisor.

@@ -73,11 +73,12 @@ extension EndToEnd {
         func adopted(signal: Int32) async throws {
             let bench = try Workbench()
             let first = """
+                echo kept > note
                 echo '{"progress":{"fraction":0.25,"message":"on the way"}}' >&3
                 echo 'what is this' >&3
                 echo '{"result":{"sum":42}}' >&3
                 """
-            let (server, id) = try await started(bench, first: first)
+            let (server, id) = try await started(bench, first: first, last: "cat note >&2; id -u >&2")
             await end(server, signal)
             let before = bench.launchers
             #expect(before.count == 1, "the launcher lives on")
@@ -88,10 +89,17 @@ extension EndToEnd {
             #expect(count >= 40, "the time without a supervisor is there")
             #expect(try await bench.eventually { try await lines(bench, id).count > count + 10 })
             #expect(bench.launchers == before)
+            // What it holds of the host is neither swept nor given away.
+            try bench.handler("who", "id -u")
+            #expect(try await bench.eventually { try await bench.isUsable("who") })
+            let other = try await bench.output(of: "who").text
             try bench.open("done")
             let task = try await bench.ended(id)
             #expect(task.text("status") == "completed", "\(task.message)")
             try await expectWhole(bench, task, beyond: count)
+            let errors = try await bench.bulkhead("logs", id, "--stream", "stderr").err
+            #expect(errors.hasPrefix("kept\n"), "the working folder is still there")
+            #expect(getuid() != 0 || !errors.hasSuffix("\n" + other), "no two attempts have one user")
             #expect(task["result"]?["sum"] == 42)
             #expect(task["progress"]?.text("message") == "on the way")
             #expect(task.warnings.contains("what is this"))
