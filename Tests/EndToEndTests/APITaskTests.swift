@@ -220,7 +220,7 @@ extension EndToEnd {
             .timeLimit(.minutes(1))
         )
         func handlersAreRefused() async throws {
-            let user = geteuid() == 0 ? "user: root\n" : ""
+            let user = geteuid() == 0 ? "user: root\n" : "timeout: 1m\n"
             try await Workbench.serving { bench in
                 try bench.handler("caged", Self.caller)
                 try bench.handler("free", Self.caller)

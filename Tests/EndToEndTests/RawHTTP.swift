@@ -26,8 +26,8 @@ struct RawHTTP: Sendable {
         }
     }
 
-    /// Sends a head and a piece of the body again and again, until all is sent or the server has had enough.
-    /// - Parameter isStubborn: Whether it goes on when it has been answered, until the server closes.
+    /// Sends a head and a piece of the body again and again, until all is sent or an answer comes; who is stubborn
+    /// goes on even then, until the server closes.
     func flood(
         _ head: String,
         _ piece: [UInt8],
