@@ -121,7 +121,8 @@ final class Workbench: Sendable {
         _ arguments: [String] = [],
         environment added: [String: String] = [:]
     ) throws -> ChildProcess {
-        let onStop = arguments.contains("--on-stop") ? [] : ["--on-stop", "stop"]
+        let isSet = arguments.contains("--on-stop") || added["BULKHEAD_ON_STOP"] != nil
+        let onStop = isSet ? [] : ["--on-stop", "stop"]
         return try ChildProcess(
             Self.programs + "/bulkhead",
             [
