@@ -185,6 +185,33 @@ extension EndToEnd {
             }
         }
 
+        @Test(
+            "while it drains it is alive, not healthy, takes no work and still answers",
+            .timeLimit(.minutes(1))
+        )
+        func draining() async throws {
+            let bench = try Workbench()
+            try bench.gatedHandler("gated", "gate go; echo fine")
+            let server = try await bench.start(["--drain", "50s"])
+            #expect(try await bench.eventually { try await bench.isUsable("gated") })
+            let id = try await Self.submit(bench, "gated")
+            #expect(try await bench.waits(for: id, toBe: .running))
+            server.send(SIGTERM)
+            #expect(try await bench.eventually { try await bench.api("GET", "/healthz").status == 503 })
+            try await bench.api("GET", "/healthz").expectProblem(503, "unavailable", "not ready")
+            #expect(try await bench.api("GET", "/livez").status == 200)
+            let refused = try await bench.api("POST", "/v1/tasks", .object(["type": .string("gated")]))
+            refused.expectProblem(503, "unavailable", "takes no new work", advice: "started again")
+            #expect(refused.head.contains("etry-After: "))
+            #expect(try await bench.api("GET", "/v1/tasks/\(id)").json.text("status") == "running")
+            try bench.open("go")
+            #expect(await server.result().code == 0)
+            try await bench.serving { bench throws in
+                #expect(try await bench.task(id).text("status") == "completed")
+                #expect(try await bench.api("GET", "/v1/tasks").json["tasks"]?.array?.count == 1)
+            }
+        }
+
         // MARK: Handlers as callers
 
         /// Asks the API for its status, from itself and from a process that has left it behind.
