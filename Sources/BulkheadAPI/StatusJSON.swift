@@ -81,6 +81,9 @@ public enum StatusJSON {
     private static func value(_ recovery: RecoveryReport) -> JSONValue {
         .object([
             "found": .integer(recovery.found),
+            "adopted": .integer(recovery.adopted),
+            "recorded": .integer(recovery.recorded),
+            "waiting": .integer(recovery.waiting),
             "rehydrated": .integer(recovery.rehydrated),
             "interrupted": .integer(recovery.interrupted),
             "poisoned": .integer(recovery.poisoned),

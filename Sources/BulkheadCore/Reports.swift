@@ -291,6 +291,12 @@ public struct SupervisorReport: Sendable, Equatable {
 public struct RecoveryReport: Sendable, Equatable {
     /// Attempts that were running when the supervisor before ended.
     public var found = 0
+    /// Those that went on, with their launchers.
+    public var adopted = 0
+    /// Those that had ended meanwhile, and whose outcome was recorded.
+    public var recorded = 0
+    /// Those whose launcher lives and does not answer, or speaks another version: they are waited for.
+    public var waiting = 0
     /// Those queued again.
     public var rehydrated = 0
     /// Those marked interrupted.

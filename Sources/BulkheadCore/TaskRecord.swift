@@ -245,6 +245,20 @@ public struct AttemptRecord: Sendable, Equatable {
     }
 }
 
+/// How the launcher of an attempt is found again by another supervisor, and proves that it is the one.
+public struct LauncherTie: Sendable, Equatable {
+    /// The launcher's name in the state folder's `launchers`.
+    public var name: String
+    /// The secret that only it and the store hold.
+    public var secret: [UInt8]
+
+    /// Makes a tie.
+    public init(name: String, secret: [UInt8]) {
+        self.name = name
+        self.secret = secret
+    }
+}
+
 /// What tells one process from every other that ever has its number.
 public struct ProcessMark: Sendable, Equatable, Hashable {
     /// The process's number.

@@ -14,26 +14,28 @@ struct AttemptWatch: Sendable {
         case putBack(String)
         /// Its launcher is gone.
         case lost(process: ProcessMark?, reason: String)
+        /// It goes on without this supervisor; what it said so far is in the store.
+        case left
     }
 
     let task: TaskRecord
-    let entry: CatalogEntry
-    let launcher: Launcher
+    let terms: AttemptTerms
     let live: LiveAttempt
     let runner: AttemptRunner
-    let warnings: [String]
+    /// Tells the launcher something, where there still is one.
+    let tell: @Sendable (SupervisorMessage) -> Void
 
     /// Follows the events to the last one.
     /// - Throws: What the store said where it could not take the output or the handler's process.
     func follow(_ events: AsyncStream<LauncherEvent>) async throws -> Last {
         let output = OutputIntake(
             task: task,
-            policy: entry.policy.output,
+            policy: terms.output,
             store: runner.store,
-            launcher: launcher,
             live: live,
             feed: runner.feed,
-            logger: runner.logger
+            logger: runner.logger,
+            tell: tell
         )
         let progress = ProgressIntake(
             id: task.id,
@@ -42,26 +44,31 @@ struct AttemptWatch: Sendable {
             feed: runner.feed
         )
         var said = HandlerEvents(resultLimit: runner.resultLimit)
+        var understood = MeaningBatch()
         var denied = DeniedCalls()
         var process: ProcessMark?
         var lastWords = "its control socket ended"
+        var isLeft = false
         for await event in events {
             guard case .message(let message) = event else {
                 if case .lost(let reason) = event { lastWords = reason }
+                isLeft = event == .left
                 break
             }
             switch message {
-            case .ready: continue
+            case .ready, .challenge, .adopted: continue
             case .started(_, let pid, let startTime):
-                let mark = ProcessMark(pid: pid, startTime: startTime, bootID: launcher.mark.bootID)
+                let mark = ProcessMark(pid: pid, startTime: startTime, bootID: ProcessIdentity.bootID)
                 process = mark
                 _ = try await runner.store.recordProcess(task.id, attempt: task.attempt, process: mark)
             case .output(_, let stream, let offset, let bytes):
                 await output.take(bytes, from: stream, at: offset)
             case .event(_, let line, _, let length):
-                if said.take(line, length: Int(length)) == .progress, let report = said.progress {
-                    await progress.take(report)
+                let meaning = said.take(line, length: Int(length))
+                if let meanings = understood.add(meaning.meaning, bytes: line.count) {
+                    tell(.eventAck(attempt: UInt64(task.attempt), meanings: meanings))
                 }
+                if meaning == .progress, let report = said.progress { await progress.take(report) }
             case .denied(_, let number, let count):
                 denied.record(number: number, count: count)
             case .finished(_, let outcome):
@@ -74,7 +81,7 @@ struct AttemptWatch: Sendable {
         }
         await progress.stop()
         try await output.flush()
-        return .lost(process: process, reason: lastWords)
+        return isLeft ? .left : .lost(process: process, reason: lastWords)
     }
 
     private func refused(_ refusal: LaunchRefusal) -> Last {
@@ -82,7 +89,7 @@ struct AttemptWatch: Sendable {
         return .finished(
             unlaunched(
                 refusal.message,
-                hint: refusal.hint(for: entry),
+                hint: refusal.hint(under: terms),
                 handlerToBlame: refusal.handlerIsToBlame
             )
         )
@@ -104,24 +111,23 @@ struct AttemptWatch: Sendable {
         let decision = OutcomeRule.decide(
             ending(of: outcome),
             handlerError: said.error,
-            retriesLeft: entry.policy.retry.limit - task.retries,
-            deniedHint: denied.hint(for: entry)
+            retriesLeft: terms.retry.limit - task.retries,
+            deniedHint: denied.hint(under: terms)
         )
         return makeFinish(decision, said: said, denied: denied, outcome: outcome)
     }
 
     /// What the launcher saw, as the rule wants to hear it: a stop decides before the exit does.
     private func ending(of outcome: LaunchOutcome) -> AttemptEnding {
-        let policy = entry.policy
         switch outcome.stop {
-        case .timeout: return .timedOut(after: policy.timeout ?? .zero)
-        case .cpu: return .outOfProcessorTime(limit: policy.limits.cpu ?? .zero)
+        case .timeout: return .timedOut(after: terms.timeout ?? .zero)
+        case .cpu: return .outOfProcessorTime(limit: terms.cpu ?? .zero)
         case .cancelled: return .cancelled
-        case .outputLimit: return .outOfOutput(limit: policy.output.limit)
-        case .memory: return .outOfMemory(limit: policy.limits.memory ?? 0)
+        case .outputLimit: return .outOfOutput(limit: terms.output.limit)
+        case .memory: return .outOfMemory(limit: terms.memory ?? 0)
         case .syscallDenied:
             // Under errno a single call ends nothing: the one that did was one too many.
-            guard policy.sandbox.onDenied == .kill, let number = outcome.killedBySyscall else {
+            guard terms.onDenied == .kill, let number = outcome.killedBySyscall else {
                 return .tooManyDenials(limit: Limits.deniedCalls)
             }
             return .syscallDenied(name: DeniedCalls.name(of: number))
@@ -130,16 +136,16 @@ struct AttemptWatch: Sendable {
         switch outcome.ending {
         case .exited(let code):
             return code != 0 && ranOutOfMemory(outcome) ? outOfMemory : .exited(code: code)
-        case .signaled(signal: 31) where entry.sandbox.filter != nil: return .syscallDenied(name: nil)
+        case .signaled(signal: 31) where terms.hasFilter: return .syscallDenied(name: nil)
         case .signaled(let signal): return ranOutOfMemory(outcome) ? outOfMemory : .signaled(signal: signal)
         }
     }
 
     private func ranOutOfMemory(_ outcome: LaunchOutcome) -> Bool {
-        outcome.oomKills > 0 && entry.policy.limits.memory != nil
+        outcome.oomKills > 0 && terms.memory != nil
     }
 
-    private var outOfMemory: AttemptEnding { .outOfMemory(limit: entry.policy.limits.memory ?? 0) }
+    private var outOfMemory: AttemptEnding { .outOfMemory(limit: terms.memory ?? 0) }
 
     /// An attempt that was stopped since the supervisor ends: rule 3 of contract §7, without a loss counted.
     private func stoppedFinish(
@@ -149,8 +155,8 @@ struct AttemptWatch: Sendable {
     ) -> AttemptFinish {
         let decision = RecoveryRule.decide(
             .stopped,
-            mayRunAgain: entry.policy.recovery.mode == .rehydrate,
-            limit: entry.policy.recovery.limit,
+            mayRunAgain: terms.recovery.mode == .rehydrate,
+            limit: terms.recovery.limit,
             interruptions: task.interruptions,
             lossesInRow: task.lossesInRow
         )
@@ -158,9 +164,9 @@ struct AttemptWatch: Sendable {
         finish.outcome = "stopped"
         finish.result = said.result
         finish.progress = said.progress
-        finish.deniedSyscalls = denied.entries(action: entry.policy.sandbox.onDenied)
+        finish.deniedSyscalls = denied.entries(action: terms.onDenied)
         finish.usage = usage(of: outcome)
-        finish.warnings = warnings + said.warnings
+        finish.warnings = terms.warnings + said.warnings
         return finish
     }
 
@@ -181,15 +187,16 @@ struct AttemptWatch: Sendable {
         finish.error = decision.error
         finish.result = said.result
         finish.progress = said.progress
-        finish.deniedSyscalls = denied.entries(action: entry.policy.sandbox.onDenied)
+        finish.deniedSyscalls = denied.entries(action: terms.onDenied)
         finish.usage = outcome.map(usage)
-        finish.warnings = warnings + said.warnings + notes(on: outcome) + [decision.warning].compactMap { $0 }
+        finish.warnings =
+            terms.warnings + said.warnings + notes(on: outcome) + [decision.warning].compactMap { $0 }
         finish.interruptions = task.interruptions
         // The handler ended by itself, or we ended it for its own doing: no longer a loss in a row.
         finish.lossesInRow = 0
         finish.retries = task.retries
         if decision.event == .retry {
-            let wait = entry.policy.retry.backoff.wait(step: task.retries, random: runner.clocks.random())
+            let wait = terms.retry.backoff.wait(step: task.retries, random: runner.clocks.random())
             finish.retries = task.retries + 1
             finish.notBefore = now + wait
         }
@@ -209,6 +216,11 @@ struct AttemptWatch: Sendable {
         if outcome.drainIncomplete {
             notes.append(
                 "a process that it left behind held its output open; what that wrote later is not kept"
+            )
+        }
+        if outcome.eventLinesDropped > 0 {
+            notes.append(
+                "\(outcome.eventLinesDropped) event lines were not kept while no supervisor was there"
             )
         }
         if outcome.survivors > 0 {

@@ -24,13 +24,12 @@ struct DeniedCalls: Sendable {
     }
 
     /// What to say of them in an error's hint; nil where there were none.
-    func hint(for entry: CatalogEntry) -> String? {
+    func hint(under terms: AttemptTerms) -> String? {
         guard !counts.isEmpty else { return nil }
         let names = counts.keys.map(Self.name).sorted()
         let shown =
             names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
-        let place = entry.policyFile ?? "policies/\(entry.type).yaml"
         return
-            "the sandbox denied \(shown); if the handler needs it, sandbox.syscalls.allow in \(place) gives it"
+            "the sandbox denied \(shown); if the handler needs it, sandbox.syscalls.allow in \(terms.policyFile) gives it"
     }
 }

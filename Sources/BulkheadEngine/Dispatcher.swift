@@ -45,6 +45,8 @@ actor Dispatcher {
     private var alarm: Task<Void, Never>?
     private var failure: BulkheadError?
     private var idle: [CheckedContinuation<Void, Never>] = []
+    /// Attempts of an earlier supervisor that go on.
+    private var takenOver: [Task<Void, Never>] = []
 
     init(
         store: Store,
@@ -70,7 +72,9 @@ actor Dispatcher {
     func load(_ health: [PoolName: PoolRecord]) {
         let now = clocks.steady()
         for (name, stored) in health {
-            var state = PoolState(health: stored.health, revision: stored.revision)
+            var state = pools[name] ?? PoolState()
+            state.health = stored.health
+            state.revision = stored.revision
             state.health.clamp(to: catalog.current.settings(of: name).backoff, now: now)
             pools[name] = state
         }
@@ -81,6 +85,8 @@ actor Dispatcher {
     func run() async throws {
         signal.yield()
         await withDiscardingTaskGroup { group in
+            for attempt in takenOver { group.addTask { await attempt.value } }
+            takenOver = []
             for await _ in signals {
                 guard isDispatching else { break }
                 do {
@@ -110,6 +116,24 @@ actor Dispatcher {
     func waitUntilIdle() async {
         guard !live.isEmpty else { return }
         await withCheckedContinuation { idle.append($0) }
+    }
+
+    /// Enters an attempt of an earlier supervisor, which takes its place in its pool at once.
+    ///
+    /// To be called before ``run()``, which waits for its end like for every other's.
+    func takeOver(
+        _ task: TaskRecord,
+        _ attempt: LiveAttempt,
+        _ body: @escaping @Sendable () async throws -> AttemptEnd
+    ) {
+        live[task.id] = attempt
+        pools[task.pool, default: PoolState()].running.insert(task.id)
+        takenOver.append(Task { await self.run(task.id, in: task.pool, body) })
+    }
+
+    /// Leaves every attempt to its launcher; those that have none yet stay in their queues.
+    func leaveAll() {
+        for attempt in live.values { attempt.leave() }
     }
 
     /// Asks every attempt to end.
@@ -195,17 +219,25 @@ actor Dispatcher {
             pools[name, default: PoolState()].running.insert(candidate.id)
             group.addTask {
                 // Not a child of the group: an attempt ends by its launcher's word, never by a cancellation.
-                await Task { await self.run(candidate.id, attempt, in: name) }.value
+                await Task {
+                    await self.run(candidate.id, in: name) {
+                        try await self.runner.run(candidate.id, live: attempt)
+                    }
+                }.value
             }
         }
     }
 
-    private func run(_ id: TaskID, _ attempt: LiveAttempt, in pool: PoolName) async {
+    private func run(
+        _ id: TaskID,
+        in pool: PoolName,
+        _ body: @Sendable () async throws -> AttemptEnd
+    ) async {
         do {
-            switch try await runner.run(id, live: attempt) {
+            switch try await body() {
             case .ended(let outcome): note(outcome, in: pool)
             case .putBack(let reason): pauseLaunches(reason)
-            case .stale: break
+            case .stale, .left: break
             }
         } catch {
             fail(error)
@@ -265,12 +297,12 @@ actor Dispatcher {
         }
     }
 
-    /// The store cannot be relied on: end everything, so that the next start recovers from what is committed.
+    /// The store cannot be relied on: the next start goes on from what is committed, with what still runs.
     func fail(_ error: any Error) {
         let typed = error as? BulkheadError ?? BulkheadError(.internal, "\(error)")
         logger.error("the store failed; the supervisor ends", metadata: ["error": "\(typed)"])
         failure = failure ?? typed
-        stopAll(.supervisorStop)
+        leaveAll()
         stopDispatching()
     }
 }

@@ -1,4 +1,5 @@
 import BulkheadCore
+import BulkheadLaunch
 
 /// What a handler has said on its event channel: the last progress, result and error, and what was not understood.
 struct HandlerEvents: Sendable {
@@ -15,6 +16,16 @@ struct HandlerEvents: Sendable {
         case result
         case error
         case notUnderstood
+
+        /// The same, as the launcher is told it.
+        var meaning: EventMeaning {
+            switch self {
+            case .progress: .progress
+            case .result: .result
+            case .error: .error
+            case .notUnderstood: .stray
+            }
+        }
     }
 
     init(resultLimit: Int) { self.resultLimit = resultLimit }

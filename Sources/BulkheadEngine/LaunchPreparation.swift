@@ -4,13 +4,13 @@ import BulkheadLaunch
 import BulkheadPolicy
 import BulkheadSandbox
 import Logging
+import Synchronization
 
 /// What one launch has to itself: its folder, its user, its cgroups, and what holds it.
 struct LaunchPlace: Sendable {
-    var scratch: String
+    /// What is given back after the attempt.
+    var holdings: Holdings
     var user: LaunchUser?
-    /// Given back after the attempt; nil where the user is not of our range.
-    var dynamicUser: UInt32?
     var cgroup: CgroupSpec
     var files: LandlockPlan
     var enforcement: [String]
@@ -46,6 +46,8 @@ final class LaunchPreparation: Sendable {
     private let scratch: ScratchFolders
     private let users: DynamicUsers
     private let logger: Logger
+    /// Working folders of attempts that an earlier supervisor began.
+    private let reclaimed = Mutex<Set<String>>([])
 
     init(
         _ settings: SupervisorSettings,
@@ -72,13 +74,15 @@ final class LaunchPreparation: Sendable {
         do throws(PlaceError) {
             let folder = try makeScratch(user)
             do throws(PlaceError) {
-                return try describePlace(
+                let place = try describePlace(
                     for: entry,
                     task: task,
                     folder: folder,
                     user: user,
                     dynamicUser: dynamicUser
                 )
+                handlers.hold(entry.handler.digest)
+                return place
             } catch {
                 scratch.remove(folder)
                 throw error
@@ -112,9 +116,13 @@ final class LaunchPreparation: Sendable {
         )
         let plan = entry.sandbox.filePlan(paths, user: landlockUser(user, dynamicUser), features: features)
         var place = LaunchPlace(
-            scratch: folder,
+            holdings: Holdings(
+                scratch: folder,
+                dynamicUser: dynamicUser,
+                group: Self.group(of: task.id, attempt: task.attempt + 1),
+                handler: entry.handler.digest
+            ),
             user: user,
-            dynamicUser: dynamicUser,
             cgroup: CgroupSpec(),
             files: plan,
             enforcement: enforcement(entry, plan, user),
@@ -159,7 +167,7 @@ final class LaunchPreparation: Sendable {
         for text in missing.compactMap({ $0 }) { try miss(text, fatal: true, entry, &place) }
         do {
             place.cgroup = try cgroups.make(
-                "\(task.id.text)-\(task.attempt + 1)",
+                place.holdings.group,
                 memory: cgroups.memoryProblem == nil ? limits.memory : nil,
                 processes: cgroups.processesProblem == nil ? limits.processes : nil
             )
@@ -224,8 +232,9 @@ final class LaunchPreparation: Sendable {
             executable: entry.handler.executable,
             arguments: entry.handler.command(adding: policy.arguments),
             environment: environment(entry, task, place),
-            workingFolder: place.scratch
+            workingFolder: place.holdings.scratch
         )
+        spec.task = task.id.text
         spec.timeoutNanoseconds = UInt64(policy.timeout?.wholeNanoseconds ?? 0)
         spec.graceNanoseconds = UInt64(policy.grace.wholeNanoseconds)
         spec.cpuNanoseconds = UInt64(policy.limits.cpu?.wholeNanoseconds ?? 0)
@@ -243,13 +252,13 @@ final class LaunchPreparation: Sendable {
         var variables: [EnvironmentVariable] = [
             EnvironmentVariable(name: "PATH", value: HandlerStore.searchPath.joined(separator: ":")),
             EnvironmentVariable(name: "LANG", value: "C.UTF-8"),
-            EnvironmentVariable(name: "HOME", value: place.scratch),
-            EnvironmentVariable(name: "TMPDIR", value: place.scratch),
+            EnvironmentVariable(name: "HOME", value: place.holdings.scratch),
+            EnvironmentVariable(name: "TMPDIR", value: place.holdings.scratch),
             EnvironmentVariable(name: "BULKHEAD_TASK_ID", value: task.id.text),
             EnvironmentVariable(name: "BULKHEAD_TASK_TYPE", value: task.type.name),
             EnvironmentVariable(name: "BULKHEAD_RUN", value: "\(task.run)"),
             EnvironmentVariable(name: "BULKHEAD_ATTEMPT", value: "\(task.attempt)"),
-            EnvironmentVariable(name: "BULKHEAD_SCRATCH", value: place.scratch),
+            EnvironmentVariable(name: "BULKHEAD_SCRATCH", value: place.holdings.scratch),
             EnvironmentVariable(name: "BULKHEAD_EVENTS_FD", value: "3"),
             EnvironmentVariable(name: "BULKHEAD_PLUGIN_DIR", value: settings.pluginsFolder),
         ]
@@ -279,19 +288,35 @@ final class LaunchPreparation: Sendable {
 
     // MARK: The end
 
-    /// Clears a place away; the folder's content goes in the background.
-    func remove(_ place: LaunchPlace) {
-        scratch.remove(place.scratch)
-        if let user = place.dynamicUser { users.giveBack(user) }
+    /// The name of an attempt's control groups.
+    static func group(of task: TaskID, attempt: Int) -> String { "\(task.text)-\(attempt)" }
+
+    /// Takes note of what an attempt of an earlier supervisor holds.
+    func reclaim(_ holdings: Holdings) {
+        reclaimed.withLock { _ = $0.insert(holdings.scratch) }
+        handlers.hold(holdings.handler)
+        if let user = holdings.dynamicUser, !users.reclaim(user) {
+            logger.warning(
+                "another supervisor may give a running attempt's user to one of its own",
+                metadata: ["user": "\(user)"]
+            )
+        }
     }
 
-    /// Ends what is left of an attempt whose launcher is gone.
-    func endTree(of place: LaunchPlace?, process: ProcessMark?, launcher: ProcessMark) async {
-        if !(await ProcessIdentity.waitForEnd(of: launcher, atMost: Self.patience)) {
-            _ = ProcessIdentity.kill(launcher)
+    /// Gives back what an attempt held; the folder's content goes in the background.
+    func remove(_ holdings: Holdings) {
+        reclaimed.withLock { _ = $0.remove(holdings.scratch) }
+        handlers.release(holdings.handler)
+        scratch.remove(holdings.scratch)
+        if let user = holdings.dynamicUser { users.giveBack(user) }
+    }
+
+    /// Ends what is left of an attempt whose launcher is gone, or cannot be spoken to.
+    func endTree(of group: String, process: ProcessMark?, launcher: ProcessMark) async {
+        if ProcessIdentity.kill(launcher) {
             _ = await ProcessIdentity.waitForEnd(of: launcher, atMost: Self.patience)
         }
-        if let groups = place?.cgroup { cgroups.end(groups) }
+        cgroups.end(named: group)
         guard let process else { return }
         if !(await ProcessTree.end(handler: process, atMost: Self.patience)) {
             logger.error(
@@ -301,11 +326,11 @@ final class LaunchPreparation: Sendable {
         }
     }
 
-    /// How long a launcher may take to end its tree by itself.
+    /// How long the kernel may take to end what was killed.
     private static let patience: Duration = .seconds(5)
 
-    /// Removes what attempts of an earlier supervisor on the same state folder have left.
-    func sweepScratch() { scratch.sweep() }
+    /// Removes what attempts of an earlier supervisor on the same state folder have left, and none still uses.
+    func sweepScratch() { scratch.sweep(keeping: reclaimed.withLock { $0 }) }
 
     /// Waits for the removals that are under way.
     func finish() async {

@@ -30,12 +30,12 @@ struct LaunchRefusal: Sendable {
     }
 
     /// What the user can do.
-    func hint(for entry: CatalogEntry) -> String? {
+    func hint(under terms: AttemptTerms) -> String? {
         switch stage {
         case .exec where errno == 2:
-            "the file or its interpreter does not exist; look at the first line of \(entry.handler.sourcePath)"
+            "the file or its interpreter does not exist; look at the first line of \(terms.handlerFile)"
         case .exec where handlerIsToBlame:
-            "\(entry.handler.sourcePath) is no program that this machine can execute"
+            "\(terms.handlerFile) is no program that this machine can execute"
         case .landlock:
             "each path under sandbox.read and sandbox.write of its policy must exist when the task starts"
         default: nil

@@ -8,6 +8,7 @@ final class LiveAttempt: Sendable {
         var stop: StopReason?
         var launcher: Launcher?
         var number: UInt64 = 0
+        var isLeft = false
     }
 
     private let state = Mutex(State())
@@ -15,14 +16,30 @@ final class LiveAttempt: Sendable {
     /// The stop that was asked for, the first one where there were several.
     var stopReason: StopReason? { state.withLock(\.stop) }
 
-    /// Says that the launch message is on its way, and sends the stop that was asked for before.
+    /// Whether it is left to its launcher; one that has none yet stays in its queue.
+    var isLeft: Bool { state.withLock(\.isLeft) }
+
+    /// Whether the supervisor is about to end.
+    var supervisorEnds: Bool { state.withLock { $0.isLeft || $0.stop == .supervisorStop } }
+
+    /// Says that the launch message is on its way, and tells what was asked for before.
     func attach(_ launcher: Launcher, number: UInt64) {
-        let stop = state.withLock { state in
+        let (stop, isLeft) = state.withLock { state in
             state.launcher = launcher
             state.number = number
-            return state.stop
+            return (state.stop, state.isLeft)
         }
         if let stop { launcher.send(.stop(attempt: number, reason: stop)) }
+        if isLeft { launcher.endReading() }
+    }
+
+    /// Leaves it to its launcher and a later supervisor.
+    func leave() {
+        let launcher = state.withLock { state in
+            state.isLeft = true
+            return state.launcher
+        }
+        launcher?.endReading()
     }
 
     /// Asks for the attempt's end; the first reason holds.

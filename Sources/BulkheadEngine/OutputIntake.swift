@@ -1,5 +1,4 @@
 import BulkheadCore
-import BulkheadHost
 import BulkheadLaunch
 import BulkheadPolicy
 import BulkheadStore
@@ -14,7 +13,7 @@ actor OutputIntake {
     private let attempt: Int
     private let policy: OutputPolicy
     private let store: Store
-    private let launcher: Launcher
+    private let tell: @Sendable (SupervisorMessage) -> Void
     private let live: LiveAttempt
     private let feed: TaskFeed
     private let persistence: Persistence
@@ -26,16 +25,16 @@ actor OutputIntake {
         task: TaskRecord,
         policy: OutputPolicy,
         store: Store,
-        launcher: Launcher,
         live: LiveAttempt,
         feed: TaskFeed,
-        logger: Logger
+        logger: Logger,
+        tell: @escaping @Sendable (SupervisorMessage) -> Void
     ) {
         self.task = task
         self.attempt = task.attempt
         self.policy = policy
         self.store = store
-        self.launcher = launcher
+        self.tell = tell
         self.live = live
         self.feed = feed
         persistence = Persistence(live: live, logger: logger)
@@ -97,7 +96,7 @@ actor OutputIntake {
         for stream in OutputStream.allCases {
             let channel: OutputChannel = stream == .stdout ? .stdout : .stderr
             guard let last = batch.last(where: { $0.channel == channel }) else { continue }
-            launcher.send(
+            tell(
                 .outputAck(
                     attempt: UInt64(attempt),
                     stream: stream,

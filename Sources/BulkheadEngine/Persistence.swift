@@ -23,7 +23,7 @@ struct Persistence: Sendable {
                 return try await write()
             } catch {
                 guard let seconds = error.retryAfterSeconds else { throw error }
-                if live.stopReason == .supervisorStop { triesWhileStopping += 1 }
+                if live.supervisorEnds { triesWhileStopping += 1 }
                 guard triesWhileStopping < Self.triesWhileStopping else { throw error }
                 logger.warning(
                     "the store could not write; tried again",

@@ -3,72 +3,131 @@ import BulkheadHost
 import BulkheadPolicy
 import BulkheadStore
 import Logging
+import Synchronization
 
-/// The pass at the start over what was running when the supervisor before ended (contract §7, rules 3 and 4).
+/// The pass at the start over what was running when the supervisor before ended (contract §7).
 struct Recovery: Sendable {
     let store: Store
     let catalog: CatalogHolder
     let preparation: LaunchPreparation
-    let clocks: Clocks
+    let folder: LaunchersFolder
+    let runner: AttemptRunner
+    let dispatcher: Dispatcher
     let logger: Logger
 
-    /// Ends what still lives of each attempt, then queues its task again or says that it was lost.
+    /// Finds what was running, and sees that nothing of what it uses is given away or removed.
     ///
-    /// It may be killed at any point: what it has not finished, the next one finds as it was.
-    /// - Returns: What it found and did.
-    /// - Throws: What the store said where it could not read or write.
-    func run() async throws -> RecoveryReport {
-        let left = try await store.running()
-        var report = RecoveryReport()
-        report.found = left.count
-        for problem in preparation.cgroups.sweep() {
-            logger.warning(
-                "a control group of an earlier supervisor is left",
-                metadata: ["problem": "\(problem)"]
+    /// To be called before the handlers are read, since that removes copies that nothing uses.
+    /// - Returns: The attempts, for ``run(_:)``.
+    /// - Throws: What the store said where it could not read.
+    func find() async throws -> [AttemptRunner.Leftover] {
+        let ties = try await store.runningTies()
+        let left = try await store.running().map { task, attempt in
+            let tie =
+                ties[task.id] ?? AttemptTie(launcher: nil, terms: nil, stdoutEnd: 0, stderrEnd: 0)
+            return AttemptRunner.Leftover(
+                task: task,
+                attempt: attempt,
+                tie: tie,
+                terms: tie.terms.flatMap { AttemptTerms($0) }
             )
         }
-        try await withThrowingTaskGroup(of: TaskEvent?.self) { group in
-            for (task, attempt) in left { group.addTask { try await recover(task, attempt) } }
-            for try await event in group {
-                switch event {
-                case .rehydrate: report.rehydrated += 1
-                case .interrupt: report.interrupted += 1
-                case .fail: report.poisoned += 1
-                default: break
-                }
-            }
+        for terms in left.compactMap(\.terms) { preparation.reclaim(terms.holdings) }
+        return left
+    }
+
+    /// Goes on with each attempt, takes its recorded outcome, or says that it was lost.
+    ///
+    /// It may be killed at any point: what it has not finished, the next one finds as it was. It returns when it is
+    /// known of each what it is; those that go on are the dispatcher's from then on.
+    /// - Parameter left: What ``find()`` found.
+    /// - Returns: What it did.
+    func run(_ left: [AttemptRunner.Leftover]) async -> RecoveryReport {
+        sweep(left)
+        var report = RecoveryReport()
+        report.found = left.count
+        let (findings, finding) = AsyncStream.makeStream(of: AttemptRunner.Found?.self)
+        for leftover in left { await takeOver(leftover, finding) }
+        var open = left.count
+        if open == 0 { finding.finish() }
+        for await found in findings {
+            if let found { report.count(found) }
+            open -= 1
+            if open == 0 { finding.finish() }
         }
         if report.found > 0 {
             logger.notice(
                 "recovered",
                 metadata: [
-                    "found": "\(report.found)", "rehydrated": "\(report.rehydrated)",
-                    "interrupted": "\(report.interrupted)", "poisoned": "\(report.poisoned)",
+                    "found": "\(report.found)", "adopted": "\(report.adopted)",
+                    "recorded": "\(report.recorded)", "waiting": "\(report.waiting)",
+                    "rehydrated": "\(report.rehydrated)", "interrupted": "\(report.interrupted)",
+                    "poisoned": "\(report.poisoned)",
                 ]
             )
         }
         return report
     }
 
-    private func recover(_ task: TaskRecord, _ attempt: AttemptRecord) async throws -> TaskEvent? {
-        if let launcher = attempt.launcher {
-            await preparation.endTree(of: nil, process: attempt.process, launcher: launcher)
+    private func takeOver(
+        _ leftover: AttemptRunner.Leftover,
+        _ finding: AsyncStream<AttemptRunner.Found?>.Continuation
+    ) async {
+        let live = LiveAttempt()
+        let recovery = policy(of: leftover.task)
+        let first = FirstFinding(finding)
+        await dispatcher.takeOver(leftover.task, live) {
+            // Whatever happens, the pass does not wait for it for ever.
+            defer { first.tell(nil) }
+            return try await runner.recover(leftover, live: live, recovery: recovery) { first.tell($0) }
         }
-        let recovery = policy(of: task)
-        let decision = RecoveryRule.decide(
-            .crash,
-            mayRunAgain: recovery?.mode == .rehydrate,
-            limit: recovery?.limit ?? RecoveryPolicy().limit,
-            interruptions: task.interruptions,
-            lossesInRow: task.lossesInRow
-        )
-        let finish = AttemptFinish(task: task, decision: decision, now: clocks.wall())
-        return try await store.finish(finish) == nil ? nil : decision.event
+    }
+
+    private func sweep(_ left: [AttemptRunner.Leftover]) {
+        let groups = Set(left.map { LaunchPreparation.group(of: $0.task.id, attempt: $0.task.attempt) })
+        for problem in preparation.cgroups.sweep(keeping: groups) {
+            logger.warning(
+                "a control group of an earlier supervisor is left",
+                metadata: ["problem": "\(problem)"]
+            )
+        }
+        folder.sweep(keeping: Set(left.compactMap { $0.tie.launcher?.name }))
     }
 
     /// Only a policy that is there and right says that running again is safe.
     private func policy(of task: TaskRecord) -> RecoveryPolicy? {
         guard case .ready(let entry) = catalog.current.resolve(task.type) else { return nil }
         return entry.policy.recovery
+    }
+}
+
+/// Passes on the first of several findings.
+private final class FirstFinding: Sendable {
+    private let finding: Mutex<AsyncStream<AttemptRunner.Found?>.Continuation?>
+
+    init(_ finding: AsyncStream<AttemptRunner.Found?>.Continuation) {
+        self.finding = Mutex(finding)
+    }
+
+    func tell(_ found: AttemptRunner.Found?) {
+        let first = finding.withLock { finding in
+            defer { finding = nil }
+            return finding
+        }
+        first?.yield(found)
+    }
+}
+
+extension RecoveryReport {
+    fileprivate mutating func count(_ found: AttemptRunner.Found) {
+        switch found {
+        case .adopted: adopted += 1
+        case .recorded: recorded += 1
+        case .waiting: waiting += 1
+        case .lost(.rehydrate): rehydrated += 1
+        case .lost(.interrupt): interrupted += 1
+        case .lost(.fail): poisoned += 1
+        case .lost: break
+        }
     }
 }

@@ -30,6 +30,7 @@ public final class Supervisor: Service, Sendable {
     private struct Life {
         var phase = SupervisorReport.Phase.recovering
         var recovery = RecoveryReport()
+        var stopMode = StopMode.leave
     }
 
     /// Where the supervisor is in its life.
@@ -72,8 +73,10 @@ public final class Supervisor: Service, Sendable {
         self.store = store
         self.logger = logger
         startedAt = settings.clocks.wall()
+        let launchersFolder = try LaunchersFolder(in: folder)
         launchers = try LauncherPool(
             executable: settings.launcherExecutable,
+            folder: launchersFolder,
             maximumIdle: Self.idleLaunchers,
             idleTime: Self.launcherIdleTime,
             logger: logger
@@ -85,6 +88,7 @@ public final class Supervisor: Service, Sendable {
         let runner = AttemptRunner(
             store: store,
             launchers: launchers,
+            folder: launchersFolder,
             catalog: catalog,
             preparation: preparation,
             feed: feed,
@@ -104,7 +108,9 @@ public final class Supervisor: Service, Sendable {
             store: store,
             catalog: catalog,
             preparation: preparation,
-            clocks: settings.clocks,
+            folder: launchersFolder,
+            runner: runner,
+            dispatcher: dispatcher,
             logger: logger
         )
     }
@@ -118,7 +124,12 @@ public final class Supervisor: Service, Sendable {
     /// How long a launcher is kept that has nothing to do.
     private static let launcherIdleTime: Duration = .seconds(60)
 
-    /// Recovers, then dispatches until the process is asked to shut down; then stops what runs and closes.
+    /// Says what the coming end means for the attempts that run; until then they would be left.
+    public func setStopMode(_ mode: StopMode) {
+        life.withLock { $0.stopMode = mode }
+    }
+
+    /// Recovers, then dispatches until the process is asked to shut down; then leaves or stops what runs and closes.
     /// - Throws: ``BulkheadError`` where the store can no longer be relied on.
     public func run() async throws {
         do {
@@ -131,9 +142,10 @@ public final class Supervisor: Service, Sendable {
     }
 
     private func serve() async throws {
+        let left = try await recovery.find()
         await loadSettledCatalog()
-        let report = try await recovery.run()
         await dispatcher.load(try await mirror.restore(into: store))
+        let report = await recovery.run(left)
         life.withLock { life in
             life.recovery = report
             if life.phase == .recovering { life.phase = .ready }
@@ -192,8 +204,15 @@ public final class Supervisor: Service, Sendable {
             logger.info("waiting for running tasks", metadata: ["seconds": "\(drain.inSeconds)"])
             await waitUntilIdle(atMost: drain)
         }
-        await dispatcher.stopAll(.supervisorStop)
+        await endAttempts()
         feed.close()
+    }
+
+    private func endAttempts() async {
+        switch life.withLock(\.stopMode) {
+        case .leave: await dispatcher.leaveAll()
+        case .stop: await dispatcher.stopAll(.supervisorStop)
+        }
     }
 
     private func waitUntilIdle(atMost limit: Duration) async {
@@ -201,7 +220,7 @@ public final class Supervisor: Service, Sendable {
             group.addTask { await self.dispatcher.waitUntilIdle() }
             group.addTask { try? await Task.sleep(for: limit) }
             await group.next()
-            await dispatcher.stopAll(.supervisorStop)
+            await endAttempts()
             group.cancelAll()
         }
     }

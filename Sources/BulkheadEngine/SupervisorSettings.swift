@@ -1,5 +1,13 @@
 import BulkheadCore
 
+/// What the end of a supervisor means for the attempts that run.
+public enum StopMode: String, Sendable, CaseIterable {
+    /// Their launchers go on with them, and the next supervisor adopts them.
+    case leave
+    /// They are stopped, by SIGTERM and after their grace by SIGKILL.
+    case stop
+}
+
 /// What a supervisor is started with; every path is absolute.
 public struct SupervisorSettings: Sendable {
     /// The product's version, for `status`.
@@ -20,7 +28,7 @@ public struct SupervisorSettings: Sendable {
     public var resultLimit = Limits.resultBytes
     /// The users that attempts get where a policy says `user: dynamic` and the supervisor is root.
     public var dynamicUsers: ClosedRange<UInt32> = 2_000_000_000...2_000_065_535
-    /// How long a stop waits for running attempts before it stops them.
+    /// How long a stop waits for running attempts before it leaves or stops them.
     public var drain: Duration = .zero
     /// Clock, jitter and ids.
     public var clocks = Clocks.system

@@ -60,6 +60,31 @@ public final class DynamicUsers: Sendable {
         }
     }
 
+    /// Takes a number that an attempt of an earlier supervisor has, so that no other gets it.
+    /// - Parameter uid: The number.
+    /// - Returns: Whether other supervisors are kept from giving it too.
+    public func reclaim(_ uid: UInt32) -> Bool {
+        guard range.contains(uid) else { return false }
+        let block = UInt32(Self.blockSize)
+        let first = range.lowerBound + (uid - range.lowerBound) / block * block
+        return state.withLock { state in
+            if state.blocks[first] == nil {
+                guard (try? makeLocksFolder()) != nil, let lock = try? lock(first) else { return false }
+                addBlock(first, lock, &state)
+            }
+            state.rested.removeAll { $0 == uid }
+            state.taken.insert(uid)
+            return true
+        }
+    }
+
+    private func addBlock(_ first: UInt32, _ lock: BlockLock, _ state: inout State) {
+        state.blocks[first] = lock
+        let last = UInt32(min(UInt64(range.upperBound), UInt64(first) + UInt64(Self.blockSize) - 1))
+        // A number that the host has given to somebody else is left alone.
+        state.rested += (first...last).filter { UserDirectory.user(numbered: $0) == nil }
+    }
+
     private func lockBlock(_ state: inout State) throws(BulkheadError) {
         try makeLocksFolder()
         for start in stride(
@@ -70,10 +95,7 @@ public final class DynamicUsers: Sendable {
             let first = UInt32(start)
             guard state.blocks[first] == nil else { continue }
             guard let lock = try lock(first) else { continue }
-            state.blocks[first] = lock
-            let last = UInt32(min(UInt64(range.upperBound), start + UInt64(Self.blockSize) - 1))
-            // A number that the host has given to somebody else is left alone.
-            state.rested = (first...last).filter { UserDirectory.user(numbered: $0) == nil }
+            addBlock(first, lock, &state)
             if !state.rested.isEmpty { return }
         }
         throw BulkheadError(

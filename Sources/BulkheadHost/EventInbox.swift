@@ -7,6 +7,8 @@ public enum LauncherEvent: Sendable, Equatable {
     case message(LauncherMessage)
     /// The launcher's process is gone, or was ended since it broke the protocol: no outcome comes from it.
     case lost(reason: String)
+    /// This supervisor reads no further: the attempt is left to its launcher and to another supervisor.
+    case left
 }
 
 /// Events of one attempt between the packet thread and the one task that reads them, bounded in bytes.

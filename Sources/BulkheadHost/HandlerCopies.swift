@@ -1,4 +1,5 @@
 import BulkheadCore
+import BulkheadLaunch
 import Foundation
 
 /// The folder of verified copies: `SHA256/NAME`, mode 0555, in folders of mode 0755.

@@ -17,6 +17,8 @@ public final class HandlerStore: Sendable {
     private let copies: HandlerCopies
     private let interpreters: Interpreters
     private let known = Mutex(KnownDigests())
+    /// Copies that attempts run, and how many of them.
+    private let held = Mutex<[String: Int]>([:])
 
     /// Makes the folder of copies where it is missing.
     /// - Parameters:
@@ -69,10 +71,24 @@ public final class HandlerStore: Sendable {
         copies.holds(digest: handler.digest, name: handler.name, size: handler.size)
     }
 
-    /// Removes the copies that nothing uses any more.
-    /// - Parameter digests: The copies that stay: those of the catalog and of running attempts.
+    /// Keeps a copy, whatever becomes of its file, until it is released as often as it was held.
+    public func hold(_ digest: String) {
+        held.withLock { $0[digest, default: 0] += 1 }
+    }
+
+    /// Ends a hold; the next prune may remove the copy.
+    public func release(_ digest: String) {
+        held.withLock { held in
+            let left = (held[digest] ?? 0) - 1
+            held[digest] = left > 0 ? left : nil
+        }
+    }
+
+    /// Removes the copies that nothing uses any more: no attempt runs them.
+    /// - Parameter digests: The copies that stay, those of the catalog.
     /// - Returns: What could not be removed, as sentences.
     public func prune(keeping digests: Set<String>) -> [String] {
+        let digests = digests.union(held.withLock { $0.keys })
         known.withLock { $0.keep(digests) }
         return copies.prune(keeping: digests)
     }

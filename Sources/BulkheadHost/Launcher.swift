@@ -9,7 +9,12 @@ public final class Launcher: Sendable {
     /// The lowest number that was free at its start; no two living launchers of a pool share one.
     public let slot: Int
 
-    let process: LauncherProcess
+    /// How another supervisor finds it; nil where no folder of launchers is kept.
+    public let tie: LauncherTie?
+
+    let process: any LauncherBody
+    /// Whether another supervisor started it.
+    public let isAdopted: Bool
     private let port: PacketPort
     private let loop: PacketLoop
     private let margin: Duration
@@ -26,8 +31,10 @@ public final class Launcher: Sendable {
     private let state: Mutex<State>
 
     init(
-        process: LauncherProcess,
+        process: any LauncherBody,
         slot: Int,
+        tie: LauncherTie?,
+        adoptedWith attempt: UInt64? = nil,
         loop: PacketLoop,
         margin: Duration,
         onReady: @escaping @Sendable (Launcher) -> Void,
@@ -36,18 +43,62 @@ public final class Launcher: Sendable {
         self.process = process
         self.mark = process.mark
         self.slot = slot
+        self.tie = tie
+        self.isAdopted = attempt != nil
         self.loop = loop
         self.margin = margin
         self.port = PacketPort(socket: process.socket)
         self.onReady = onReady
         self.onEnd = onEnd
-        self.state = Mutex(State(machine: LauncherState(pid: process.mark.pid)))
+        let pid = process.mark.pid
+        let machine = attempt.map { LauncherState(pid: pid, adoptedWith: $0) } ?? LauncherState(pid: pid)
+        self.state = Mutex(State(machine: machine))
     }
 
     /// Begins to listen and greets the process.
-    func open(secret: [UInt8]) throws(BulkheadError) {
+    ///
+    /// - Parameters:
+    ///   - secret: The slot's secret.
+    ///   - folder: The folder of launchers, in which the tie's name is.
+    /// - Throws: ``BulkheadError`` where the socket cannot be watched.
+    func open(secret: [UInt8], folder: LaunchersFolder?) throws(BulkheadError) {
         try loop.add(port, receiver: self)
-        transmit(.prepare(Preparation(slot: UInt32(slot), secret: secret)))
+        let preparation = Preparation(slot: UInt32(slot), secret: secret, name: tie?.name ?? "")
+        let packet = OutgoingPacket(
+            bytes: MessageCodec.encode(.prepare(preparation)),
+            attached: folder.map { [$0] } ?? []
+        )
+        if let end = port.send(packet) { loop.end(port, end) }
+    }
+
+    /// Goes on with the attempt of a launcher that has just proved itself.
+    ///
+    /// - Parameters:
+    ///   - attempt: The attempt's number.
+    ///   - committed: The offsets of stdout and stderr below which everything is in the store.
+    ///   - times: The attempt's timeout, nil for none, and its grace.
+    /// - Returns: What happens, in order, from `started` on, as after ``launch(_:stdin:)``.
+    /// - Throws: ``BulkheadError`` where the socket cannot be watched.
+    func resume(
+        attempt: UInt64,
+        committed: (stdout: UInt64, stderr: UInt64),
+        times: (timeout: Duration?, grace: Duration)
+    ) throws(BulkheadError) -> AsyncStream<LauncherEvent> {
+        let inbox = EventInbox()
+        let resume = SupervisorMessage.resume(
+            attempt: attempt,
+            stdout: committed.stdout,
+            stderr: committed.stderr
+        )
+        var watch = SilenceWatch(timeout: times.timeout, grace: times.grace, margin: margin, now: .now)
+        watch.told(resume, now: .now)
+        state.withLock { state in
+            state.inbox = inbox
+            state.watch = watch
+        }
+        try loop.add(port, receiver: self)
+        transmit(resume)
+        return stream(of: inbox)
     }
 
     /// Starts an attempt.
@@ -136,9 +187,26 @@ public final class Launcher: Sendable {
         if let end = port.send(OutgoingPacket(bytes: MessageCodec.encode(message))) { loop.end(port, end) }
     }
 
-    /// Closes the control socket, at whose end the launcher ends its tree and itself.
+    /// Ends the launcher, with its tree if it has an attempt.
     func close(_ end: PacketEnd) {
+        // With its socket alone it would wait for another supervisor.
+        _ = port.send(OutgoingPacket(bytes: MessageCodec.encode(.dismiss)))
         loop.end(port, end)
+    }
+
+    /// Ends the reading of its attempt, which goes on: the reader's last event is `left`.
+    public func endReading() {
+        let inbox = state.withLock { state in
+            state.watch = nil
+            defer { state.inbox = nil }
+            return state.inbox
+        }
+        inbox?.put(.left, last: true)
+    }
+
+    /// Closes the control socket alone, so that the launcher waits for another supervisor.
+    func hangUp() {
+        loop.end(port, .asked("it is left to another supervisor"))
     }
 
     /// Ends it if it has an attempt and has not moved for far too long.

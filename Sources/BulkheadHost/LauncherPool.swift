@@ -27,6 +27,7 @@ public final class LauncherPool: Sendable {
     }
 
     private let executable: String
+    private let folder: LaunchersFolder?
     private let idleTime: Duration
     private let times: Times
     private let logger: Logger
@@ -38,18 +39,21 @@ public final class LauncherPool: Sendable {
     ///
     /// - Parameters:
     ///   - executable: The absolute path of `bulkhead-launcher`.
+    ///   - folder: Where launchers can be found by a later supervisor; nil: their attempts end with this one.
     ///   - maximumIdle: Idle launchers that are kept.
     ///   - idleTime: How long an idle launcher is kept.
     ///   - logger: Hears of launchers that are lost.
     /// - Throws: `BulkheadError` with code `host` when descriptors are short.
     public convenience init(
         executable: String,
+        folder: LaunchersFolder?,
         maximumIdle: Int,
         idleTime: Duration,
         logger: Logger
     ) throws(BulkheadError) {
         try self.init(
             executable: executable,
+            folder: folder,
             maximumIdle: maximumIdle,
             idleTime: idleTime,
             logger: logger,
@@ -59,12 +63,14 @@ public final class LauncherPool: Sendable {
 
     init(
         executable: String,
+        folder: LaunchersFolder? = nil,
         maximumIdle: Int,
         idleTime: Duration,
         logger: Logger,
         times: Times
     ) throws(BulkheadError) {
         self.executable = executable
+        self.folder = folder
         self.idleTime = idleTime
         self.times = times
         self.logger = logger
@@ -75,7 +81,7 @@ public final class LauncherPool: Sendable {
     }
 
     deinit {
-        // Launchers whose control socket ends do so themselves.
+        // Launchers whose control socket ends do so themselves, or wait for another supervisor.
         loop.stop()
     }
 
@@ -122,6 +128,67 @@ public final class LauncherPool: Sendable {
     ///   - reason: Why, as a clause: "it did not …".
     public func discard(_ launcher: Launcher, reason: String) {
         launcher.close(.asked(reason))
+    }
+
+    /// Takes over a launcher that an earlier supervisor left with a running attempt.
+    ///
+    /// - Parameters:
+    ///   - tie: How it is found.
+    ///   - mark: Its process.
+    ///   - attempt: The attempt that it must have: the task's id and the number.
+    ///   - committed: The offsets of stdout and stderr below which everything is in the store.
+    ///   - times: The attempt's timeout, nil for none, and its grace.
+    /// - Returns: The launcher, which must be given back, discarded or left, and what happens from here on.
+    /// - Throws: Why it could not be; the launcher is as it was then.
+    public func adopt(
+        _ tie: LauncherTie,
+        mark: ProcessMark,
+        attempt: (task: String, number: UInt64),
+        committed: (stdout: UInt64, stderr: UInt64),
+        times: (timeout: Duration?, grace: Duration)
+    ) async throws(AdoptionFailure) -> (launcher: Launcher, events: AsyncStream<LauncherEvent>) {
+        guard let folder, ProcessIdentity.isAlive(mark) else { throw .gone }
+        let call = AdoptionCall(
+            folder: folder,
+            tie: tie,
+            launcher: mark,
+            task: attempt.task,
+            attempt: attempt.number
+        )
+        let (socket, state) = try await call.run()
+        guard let process = AdoptedProcess(mark, socket: socket) else {
+            close(socket)
+            throw .gone
+        }
+        if state.refusedVisitors > 0 {
+            logger.warning(
+                "a launcher turned strangers away while no supervisor was there",
+                metadata: ["pid": "\(mark.pid)", "strangers": "\(state.refusedVisitors)"]
+            )
+        }
+        let adopted = book.withLock { book in
+            book.adopt { slot in
+                makeLauncher(process, slot, tie, adoptedWith: attempt.number)
+            }
+        }
+        guard let adopted else {
+            close(socket)
+            throw .silent
+        }
+        do {
+            let events = try adopted.resume(attempt: attempt.number, committed: committed, times: times)
+            loop.wake()
+            return (adopted, events)
+        } catch {
+            act(on: book.withLock { $0.leave(adopted) })
+            throw .silent
+        }
+    }
+
+    /// Lets go of a launcher whose attempt goes on without this supervisor; its reader has ended.
+    public func leave(_ launcher: Launcher) {
+        act(on: book.withLock { $0.leave(launcher) })
+        launcher.hangUp()
     }
 
     /// Ends every launcher, the busy ones included, and waits until their processes are gone.
@@ -181,26 +248,38 @@ extension LauncherPool {
     }
 
     private func open(_ process: LauncherProcess, _ slot: Int) {
-        let launcher = Launcher(
-            process: process,
-            slot: slot,
-            loop: loop,
-            margin: times.silence,
-            onReady: { [weak self] launcher in self?.becameReady(launcher) },
-            onEnd: { [weak self] launcher, end, phase in self?.ended(launcher, end, phase) }
-        )
+        var random = SystemRandomNumberGenerator()
+        let secret = (0..<LaunchLimits.secretBytes).map { _ in UInt8.random(in: 0...255, using: &random) }
+        let tie = folder.map { _ in LauncherTie(name: LaunchersFolder.freshName(), secret: secret) }
+        let launcher = makeLauncher(process, slot, tie)
         // Entered first: `ready` may come before the next line of this thread.
         let deadline = ContinuousClock.now + times.ready
         act(on: book.withLock { $0.started(launcher, readyBy: deadline) })
-        var random = SystemRandomNumberGenerator()
-        let secret = (0..<LaunchLimits.secretBytes).map { _ in UInt8.random(in: 0...255, using: &random) }
         do throws(BulkheadError) {
-            try launcher.open(secret: secret)
+            try launcher.open(secret: secret, folder: folder)
         } catch {
             // The socket is closed by now, so that the process ends by itself.
             launcher.ended(.asked("\(error)"))
         }
         loop.wake()
+    }
+
+    private func makeLauncher(
+        _ process: any LauncherBody,
+        _ slot: Int,
+        _ tie: LauncherTie?,
+        adoptedWith attempt: UInt64? = nil
+    ) -> Launcher {
+        Launcher(
+            process: process,
+            slot: slot,
+            tie: tie,
+            adoptedWith: attempt,
+            loop: loop,
+            margin: times.silence,
+            onReady: { [weak self] launcher in self?.becameReady(launcher) },
+            onEnd: { [weak self] launcher, end, phase in self?.ended(launcher, end, phase) }
+        )
     }
 
     /// On the packet thread.
@@ -275,6 +354,8 @@ extension LauncherPool {
             logger.warning("a launcher was lost", metadata: metadata)
         }
         if !process.isReaped { logger.error("a launcher has not been reaped", metadata: metadata) }
+        // One that was killed has left its socket; a record is its reader's to look for.
+        if let name = gone.launcher.tie?.name { folder?.forgetSocket(ofLauncher: name) }
         gone.launcher.tellLost(reason)
         act(on: book.withLock { $0.forget(gone.launcher) })
     }

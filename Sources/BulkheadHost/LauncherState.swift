@@ -38,6 +38,12 @@ struct LauncherState: Sendable, Equatable {
         self.pid = pid
     }
 
+    /// Begins with a launcher that has an attempt already and is about to say again all that it has of it.
+    init(pid: Int32, adoptedWith attempt: UInt64) {
+        self.pid = pid
+        phase = .running(attempt: attempt, started: false)
+    }
+
     /// Takes what the launcher says.
     mutating func receive(_ message: LauncherMessage) -> Reaction {
         if case .ready(let version, let pid) = message { return receiveReady(version: version, pid: pid) }
@@ -62,9 +68,11 @@ struct LauncherState: Sendable, Equatable {
             return .deliverLast
         case .output, .event:
             return started ? .deliver : .breach("\(message.name) came before started")
-        case .denied, .ready:
+        case .denied:
             // The filter is in force before the exec.
             return .deliver
+        case .challenge, .adopted, .ready:
+            return .breach("\(message.name) came out of its place")
         }
     }
 
@@ -91,6 +99,7 @@ struct LauncherState: Sendable, Equatable {
         case (.stop(let attempt, _), .running(let current, _)): return attempt == current
         case (.outputAck(let attempt, _, _), .running(let current, _)): return attempt == current
         case (.outputAck(let attempt, _, _), .ended(let current)): return attempt == current
+        case (.eventAck(let attempt, _), .running(let current, _)): return attempt == current
         case (.outcomeAck(let attempt), .ended(let current)):
             guard attempt == current else { return false }
             phase = .acknowledged
@@ -118,16 +127,8 @@ extension LauncherMessage {
         case .denied: "denied"
         case .finished: "finished"
         case .refused: "refused"
-        }
-    }
-
-    /// The attempt that it is about.
-    var attempt: UInt64? {
-        switch self {
-        case .ready: nil
-        case .started(let attempt, _, _), .output(let attempt, _, _, _), .event(let attempt, _, _, _),
-            .denied(let attempt, _, _), .finished(let attempt, _), .refused(let attempt, _, _, _):
-            attempt
+        case .challenge: "challenge"
+        case .adopted: "adopted"
         }
     }
 }

@@ -33,11 +33,16 @@ enum PacketEnd: Sendable, Equatable {
     }
 }
 
+/// Something whose descriptor can travel with a packet, and is open as long as it is held.
+protocol TravellingDescriptor: AnyObject, Sendable {
+    var descriptor: Int32 { get }
+}
+
 /// One packet to send, with the descriptors that travel along.
 struct OutgoingPacket: Sendable {
     var bytes: [UInt8]
     /// Kept open until the packet has been sent.
-    var attached: [SealedMemory] = []
+    var attached: [any TravellingDescriptor] = []
 }
 
 /// One end of a SEQPACKET socket, read by a `PacketLoop` and written from any thread, never blocking.

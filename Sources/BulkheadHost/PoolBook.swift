@@ -76,13 +76,37 @@ struct PoolBook {
     private mutating func startForWaiters() -> [Action] {
         var actions: [Action] = []
         while waiters.count > settling.count + starting.count {
-            var slot = 0
-            while living[slot] != nil || starting.contains(slot) { slot += 1 }
+            let slot = freeSlot
             starting.insert(slot)
             actions.append(.start(slot: slot))
         }
         return actions
     }
+
+    private var freeSlot: Int {
+        var slot = 0
+        while living[slot] != nil || starting.contains(slot) { slot += 1 }
+        return slot
+    }
+
+    /// Enters a launcher that another supervisor started, made for the slot that it is given; nil when no launcher
+    /// is taken any more.
+    mutating func adopt(_ make: (Int) -> Launcher) -> Launcher? {
+        guard !isStopped else { return nil }
+        let launcher = make(freeSlot)
+        living[launcher.slot] = launcher
+        return launcher
+    }
+
+    /// Forgets a launcher that goes on without us.
+    mutating func leave(_ launcher: Launcher) -> [Action] {
+        guard isLiving(launcher), retiring[launcher.slot] == nil else { return [] }
+        living[launcher.slot] = nil
+        return finishStop()
+    }
+
+    /// Whether a launcher is one of ours.
+    func isLiving(_ launcher: Launcher) -> Bool { living[launcher.slot] === launcher }
 
     private mutating func failWaiters(_ error: BulkheadError) -> [Action] {
         var actions: [Action] = []
@@ -145,6 +169,13 @@ struct PoolBook {
             settling[launcher.slot] == nil, !idle.contains(where: { $0.launcher === launcher })
         else { return [] }
         switch launcher.phase {
+        case .ready, .acknowledged, .launching:
+            guard !launcher.isAdopted else {
+                return [.close(launcher, .asked("it served another supervisor's attempt"))]
+            }
+        default: break
+        }
+        switch launcher.phase {
         case .ready: return place(launcher, now)
         case .acknowledged, .launching:
             settling[launcher.slot] = Settling(launcher: launcher, isFresh: false, readyBy: readyBy)
@@ -157,6 +188,7 @@ struct PoolBook {
 
     /// A launcher's control socket is closed.
     mutating func ended(_ launcher: Launcher, _ gone: Retiring) -> [Action] {
+        guard isLiving(launcher) else { return [] }
         idle.removeAll { $0.launcher === launcher }
         retiring[launcher.slot] = gone
         guard let settled = settling.removeValue(forKey: launcher.slot) else { return [] }

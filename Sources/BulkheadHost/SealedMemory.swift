@@ -5,7 +5,7 @@ import Glibc
 /// A file without a name whose content nobody can change any more: how a spec and a handler's stdin travel.
 ///
 /// Its offset is 0, so that a handler reads it from the beginning to the end of file without a writer.
-final class SealedMemory: Sendable {
+final class SealedMemory: TravellingDescriptor {
     /// Close-on-exec; closed with the object.
     let descriptor: Int32
 

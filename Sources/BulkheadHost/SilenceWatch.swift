@@ -18,8 +18,17 @@ struct SilenceWatch: Sendable, Equatable {
     private var acknowledged: [OutputStream: UInt64] = [:]
 
     init(_ spec: LaunchSpec, margin: Duration, now: Instant) {
-        timeout = spec.timeoutNanoseconds == 0 ? nil : .nanoseconds(spec.timeoutNanoseconds)
-        grace = .nanoseconds(spec.graceNanoseconds)
+        self.init(
+            timeout: spec.timeoutNanoseconds == 0 ? nil : .nanoseconds(spec.timeoutNanoseconds),
+            grace: .nanoseconds(spec.graceNanoseconds),
+            margin: margin,
+            now: now
+        )
+    }
+
+    init(timeout: Duration?, grace: Duration, margin: Duration, now: Instant) {
+        self.timeout = timeout
+        self.grace = grace
         self.margin = margin
         dueAt = now + margin
         heardAt = now
@@ -39,6 +48,9 @@ struct SilenceWatch: Sendable, Equatable {
     mutating func told(_ message: SupervisorMessage, now: Instant) {
         switch message {
         case .stop: dueAt = min(dueAt ?? now + grace + margin, now + grace + margin)
+        case .resume(_, let stdout, let stderr):
+            acknowledged = [.stdout: stdout, .stderr: stderr]
+            received = acknowledged
         case .outputAck(_, let stream, let offset):
             acknowledged[stream] = offset
             heardAt = now

@@ -125,6 +125,13 @@ public struct TaskCgroups: Sendable {
         }
     }
 
+    /// Kills what is in the groups of this name, wherever a supervisor of this state folder made them, and removes
+    /// them; waits at most five seconds.
+    /// - Parameter name: The name that was given to ``make(_:memory:processes:)``.
+    public func end(named name: String) {
+        _ = Self.end((folders + former).flatMap(\.children).filter { $0.path.hasSuffix("/" + name) })
+    }
+
     /// Kills what is in the groups of an attempt whose launcher is gone, and removes them; waits at most five
     /// seconds.
     /// - Parameter spec: What ``make(_:memory:processes:)`` gave.

@@ -56,6 +56,13 @@ struct ByteReader {
         Array(try counted(field, limit: limit))
     }
 
+    /// Bytes of which there must be exactly so many.
+    mutating func whole(_ field: String, count: Int) throws(CodecError) -> [UInt8] {
+        let bytes = try bytes(field, limit: count)
+        guard bytes.count == count else { throw .truncated(field: field) }
+        return bytes
+    }
+
     /// Everything that is left.
     mutating func remaining(_ field: String, limit: Int) throws(CodecError) -> [UInt8] {
         guard rest.count <= limit else {
@@ -72,8 +79,11 @@ struct ByteReader {
     }
 
     /// A text that goes to the kernel, which ends it at the first NUL byte.
-    mutating func kernelText(_ field: String) throws(CodecError) -> String {
-        let text = try text(field)
+    mutating func kernelText(
+        _ field: String,
+        limit: Int = LaunchLimits.textBytes
+    ) throws(CodecError) -> String {
+        let text = try text(field, limit: limit)
         guard !text.utf8.contains(0) else { throw .nulByte(field: field) }
         return text
     }

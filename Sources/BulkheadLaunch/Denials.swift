@@ -32,6 +32,11 @@ public struct DenialCounts: Sendable, Equatable {
         changed.insert(number)
     }
 
+    /// Every count, by number.
+    public var all: [Count] {
+        counts.sorted { $0.key < $1.key }.map { Count(number: $0.key, count: $0.value) }
+    }
+
     /// Gives the counts that have changed since the last call, by number.
     public mutating func takeChanges() -> [Count] {
         defer { changed.removeAll(keepingCapacity: true) }

@@ -70,4 +70,43 @@ public enum LaunchLimits {
 
     /// Bytes of queued event lines beyond which fd 3 is not read.
     public static let eventQueueBytes = 256 * 1024
+
+    /// Bytes of the random number that each side of an adoption draws.
+    public static let nonceBytes = 32
+
+    /// Bytes of a proof: an HMAC with SHA-256.
+    public static let proofBytes = 32
+
+    /// Bytes of a launcher's name in the folder of launchers, and of a task's id.
+    public static let nameBytes = 64
+
+    /// Nanoseconds for which a launcher waits for the next packet of somebody who wants to adopt it.
+    public static let handshakeNanoseconds: UInt64 = 5_000_000_000
+
+    /// Nanoseconds for which a launcher whose outcome is recorded waits for a supervisor.
+    public static let recordedNanoseconds: UInt64 = 60_000_000_000
+
+    /// Nanoseconds for which a launcher whose outcome cannot be recorded waits for a supervisor.
+    public static let unrecordedNanoseconds: UInt64 = 24 * 3_600_000_000_000
+
+    /// Nanoseconds between two tries to record an outcome.
+    public static let recordingNanoseconds: UInt64 = 1_000_000_000
+
+    /// Bytes of event lines that no supervisor has understood yet.
+    public static let pendingEventBytes = 1024 * 1024
+
+    /// Event lines whose meaning one message tells at most.
+    public static let eventAckLines = 256
+
+    /// Bytes of event lines whose meaning one message tells, about: far less than may wait for their meaning.
+    public static let eventAckBytes = 256 * 1024
+
+    /// Event lines of no meaning that are kept, as many as a task has warnings.
+    public static let strayEventLines = 32
+
+    /// Bytes of the event lines of no meaning that are kept, about.
+    public static let strayEventBytes = 256 * 1024
+
+    /// Bytes of an outcome's record: both streams' windows and drains, the events, and what is around them.
+    public static let recordBytes = 8 * 1024 * 1024
 }

@@ -35,12 +35,23 @@ public struct Preparation: Sendable, Equatable {
     public var slot: UInt32
     /// The slot's secret, exactly `LaunchLimits.secretBytes` long: proves each side to the other at adoption.
     public var secret: [UInt8]
+    /// The launcher's name in the folder of launchers, whose descriptor comes with the packet.
+    ///
+    /// Under it the launcher listens for another supervisor, and leaves its record. Empty, without a descriptor: nobody can find it, and
+    /// it ends its attempt with its supervisor.
+    public var name: String
 
     /// Makes a preparation from its fields.
-    public init(version: UInt16 = LaunchLimits.protocolVersion, slot: UInt32, secret: [UInt8]) {
+    public init(
+        version: UInt16 = LaunchLimits.protocolVersion,
+        slot: UInt32,
+        secret: [UInt8],
+        name: String = ""
+    ) {
         self.version = version
         self.slot = slot
         self.secret = secret
+        self.name = name
     }
 }
 
@@ -71,6 +82,16 @@ public enum SupervisorMessage: Sendable, Equatable {
     /// The outcome or the refusal is committed: the launcher forgets the attempt and answers `ready`, or exits if
     /// the outcome told of survivors.
     case outcomeAck(attempt: UInt64)
+    /// What the oldest of the `event`s mean that were sent and not answered with this yet, at most
+    /// `LaunchLimits.eventAckLines` of them.
+    case eventAck(attempt: UInt64, meanings: [EventMeaning])
+    /// Ends the attempt at once, with nobody to tell, and the launcher.
+    case dismiss
+    /// Answers `challenge`: another supervisor's random, and its proof.
+    case adopt(nonce: [UInt8], proof: [UInt8])
+    /// Answers `adopted`: everything below these offsets is committed. The launcher then sends again whatever else
+    /// it has of its attempt, from `started` to the outcome, and all is as it was before.
+    case resume(attempt: UInt64, stdout: UInt64, stderr: UInt64)
 }
 
 /// What a launcher tells its supervisor.
@@ -90,4 +111,29 @@ public enum LauncherMessage: Sendable, Equatable {
     case finished(attempt: UInt64, outcome: LaunchOutcome)
     /// The launch failed before the exec; takes the place of `started` and `finished`.
     case refused(attempt: UInt64, stage: LaunchStage, errno: Int32, detail: String)
+    /// Comes first to whoever connects: the launcher's random.
+    case challenge(nonce: [UInt8])
+    /// The launcher's proof, and how its attempt stands.
+    case adopted(proof: [UInt8], state: AttemptState)
+}
+
+extension LauncherMessage {
+    /// The attempt that it is about; nil for what is about the launcher.
+    public var attempt: UInt64? {
+        switch self {
+        case .ready, .challenge: nil
+        case .adopted(_, let state): state.attempt
+        case .started(let attempt, _, _), .output(let attempt, _, _, _), .event(let attempt, _, _, _),
+            .denied(let attempt, _, _), .finished(let attempt, _), .refused(let attempt, _, _, _):
+            attempt
+        }
+    }
+
+    /// Whether nothing of the attempt follows.
+    public var endsAttempt: Bool {
+        switch self {
+        case .finished, .refused: true
+        default: false
+        }
+    }
 }

@@ -144,6 +144,8 @@ public struct FilterSpec: Sendable, Equatable {
 public struct LaunchSpec: Sendable, Equatable {
     /// Number of the attempt; must be that of the `launch` message.
     public var attempt: UInt64
+    /// The task's id, which goes into the record of an end that nobody heard of.
+    public var task: String = ""
     /// Absolute path of the file to execute.
     public var executable: String
     /// The whole argument vector, `argv[0]` included.

@@ -10,6 +10,7 @@ extension LaunchSpec {
         writer.put(Self.magic)
         writer.put(LaunchLimits.protocolVersion)
         writer.put(attempt)
+        writer.put(task)
         writer.put(executable)
         writer.put(arguments)
         writer.put(environment)
@@ -46,13 +47,16 @@ extension LaunchSpec {
         guard magic == Self.magic else { throw .wrongMagic(found: magic) }
         let version = try reader.number(UInt16.self, "version")
         guard version == LaunchLimits.protocolVersion else { throw .unknownVersion(found: version) }
+        let attempt = try reader.number(UInt64.self, "attempt")
+        let task = try reader.text("task", limit: LaunchLimits.nameBytes)
         self.init(
-            attempt: try reader.number(UInt64.self, "attempt"),
+            attempt: attempt,
             executable: try reader.kernelText("executable"),
             arguments: try reader.kernelTexts("arguments"),
             environment: try reader.kernelTexts("environment"),
             workingFolder: try reader.kernelText("working folder")
         )
+        self.task = task
         timeoutNanoseconds = try reader.number(UInt64.self, "timeout")
         graceNanoseconds = try reader.number(UInt64.self, "grace")
         cpuNanoseconds = try reader.number(UInt64.self, "cpu limit")

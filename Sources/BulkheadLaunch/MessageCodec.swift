@@ -6,11 +6,11 @@ public enum MessageCodec {
     static let magic: UInt32 = 0x4C4B_4842  // "BHKL"
 
     enum SupervisorKind: UInt8 {
-        case prepare = 1, launch, stop, outputAck, outcomeAck
+        case prepare = 1, launch, stop, outputAck, outcomeAck, eventAck, dismiss, adopt, resume
     }
 
     enum LauncherKind: UInt8 {
-        case ready = 65, started, output, event, denied, finished, refused
+        case ready = 65, started, output, event, denied, finished, refused, challenge, adopted
     }
 
     /// The bytes of a supervisor's message.
@@ -21,6 +21,7 @@ public enum MessageCodec {
             writer.put(preparation.version)
             writer.put(preparation.slot)
             writer.put(preparation.secret)
+            writer.put(preparation.name)
             return writer.bytes
         case .launch(let launch):
             var writer = header(SupervisorKind.launch.rawValue)
@@ -41,6 +42,24 @@ public enum MessageCodec {
         case .outcomeAck(let attempt):
             var writer = header(SupervisorKind.outcomeAck.rawValue)
             writer.put(attempt)
+            return writer.bytes
+        case .eventAck(let attempt, let meanings):
+            var writer = header(SupervisorKind.eventAck.rawValue)
+            writer.put(attempt)
+            writer.put(meanings.map(\.rawValue))
+            return writer.bytes
+        case .dismiss:
+            return header(SupervisorKind.dismiss.rawValue).bytes
+        case .adopt(let nonce, let proof):
+            var writer = header(SupervisorKind.adopt.rawValue)
+            writer.put(nonce)
+            writer.put(proof)
+            return writer.bytes
+        case .resume(let attempt, let stdout, let stderr):
+            var writer = header(SupervisorKind.resume.rawValue)
+            writer.put(attempt)
+            writer.put(stdout)
+            writer.put(stderr)
             return writer.bytes
         }
     }
@@ -90,6 +109,16 @@ public enum MessageCodec {
             writer.put(stage.rawValue)
             writer.put(errno)
             writer.put(bounded(detail))
+            return writer.bytes
+        case .challenge(let nonce):
+            var writer = header(LauncherKind.challenge.rawValue)
+            writer.put(nonce)
+            return writer.bytes
+        case .adopted(let proof, let state):
+            var writer = header(LauncherKind.adopted.rawValue)
+            writer.put(state.attempt)
+            writer.put(proof)
+            state.write(to: &writer)
             return writer.bytes
         }
     }
@@ -151,7 +180,8 @@ public enum MessageCodec {
             let slot = try reader.number(UInt32.self, "slot")
             let secret = try reader.bytes("secret", limit: LaunchLimits.secretBytes)
             guard secret.count == LaunchLimits.secretBytes else { throw .truncated(field: "secret") }
-            return .prepare(Preparation(version: version, slot: slot, secret: secret))
+            let name = try reader.kernelText("name", limit: LaunchLimits.nameBytes)
+            return .prepare(Preparation(version: version, slot: slot, secret: secret, name: name))
         case .launch:
             let attempt = try reader.number(UInt64.self, "attempt")
             let size = try reader.number(UInt32.self, "spec size")
@@ -172,9 +202,36 @@ public enum MessageCodec {
             )
         case .outcomeAck:
             return .outcomeAck(attempt: try reader.number(UInt64.self, "attempt"))
+        case .eventAck:
+            let attempt = try reader.number(UInt64.self, "attempt")
+            return .eventAck(attempt: attempt, meanings: try meanings(&reader))
+        case .dismiss:
+            return .dismiss
+        case .adopt:
+            return .adopt(
+                nonce: try reader.whole("nonce", count: LaunchLimits.nonceBytes),
+                proof: try reader.whole("proof", count: LaunchLimits.proofBytes)
+            )
+        case .resume:
+            return .resume(
+                attempt: try reader.number(UInt64.self, "attempt"),
+                stdout: try reader.number(UInt64.self, "offset of stdout"),
+                stderr: try reader.number(UInt64.self, "offset of stderr")
+            )
         case nil:
             throw .unknownKind(found: kind)
         }
+    }
+
+    private static func meanings(_ reader: inout ByteReader) throws(CodecError) -> [EventMeaning] {
+        var meanings: [EventMeaning] = []
+        for raw in try reader.bytes("meanings", limit: LaunchLimits.eventAckLines) {
+            guard let meaning = EventMeaning(rawValue: raw) else {
+                throw .unknownValue(field: "meaning", value: UInt64(raw))
+            }
+            meanings.append(meaning)
+        }
+        return meanings
     }
 
     private static func launcherMessage(
@@ -186,9 +243,15 @@ public enum MessageCodec {
             let version = try reader.number(UInt16.self, "version")
             return .ready(version: version, pid: try reader.signed("pid"))
         }
+        if known == .challenge {
+            return .challenge(nonce: try reader.whole("nonce", count: LaunchLimits.nonceBytes))
+        }
         let attempt = try reader.number(UInt64.self, "attempt")
         switch known {
-        case .ready, .started:
+        case .adopted:
+            let proof = try reader.whole("proof", count: LaunchLimits.proofBytes)
+            return .adopted(proof: proof, state: try AttemptState(attempt: attempt, from: &reader))
+        case .ready, .challenge, .started:
             let pid = try reader.signed("pid")
             let startTime = try reader.number(UInt64.self, "start time")
             return .started(attempt: attempt, pid: pid, startTime: startTime)
@@ -214,5 +277,43 @@ public enum MessageCodec {
             let detail = try reader.text("detail", limit: LaunchLimits.detailBytes)
             return .refused(attempt: attempt, stage: stage, errno: errno, detail: detail)
         }
+    }
+}
+
+extension AttemptState {
+    fileprivate func write(to writer: inout ByteWriter) {
+        writer.put(task)
+        writer.put(process) { writer, process in
+            writer.put(process.pid)
+            writer.put(process.startTime)
+        }
+        for stream in [stdout, stderr] {
+            writer.put(stream.produced)
+            writer.put(stream.acknowledged)
+            writer.put(stream.dropped)
+        }
+        writer.put(refusedVisitors)
+    }
+
+    fileprivate init(attempt: UInt64, from reader: inout ByteReader) throws(CodecError) {
+        self.attempt = attempt
+        task = try reader.text("task", limit: LaunchLimits.nameBytes)
+        process = try reader.optional("process") { reader throws(CodecError) in
+            Process(
+                pid: try reader.signed("pid"),
+                startTime: try reader.number(UInt64.self, "start time")
+            )
+        }
+        stdout = try Self.stream(&reader)
+        stderr = try Self.stream(&reader)
+        refusedVisitors = try reader.number(UInt64.self, "refused visitors")
+    }
+
+    private static func stream(_ reader: inout ByteReader) throws(CodecError) -> Stream {
+        Stream(
+            produced: try reader.number(UInt64.self, "produced"),
+            acknowledged: try reader.number(UInt64.self, "acknowledged"),
+            dropped: try reader.number(UInt64.self, "dropped")
+        )
     }
 }

@@ -1,52 +1,37 @@
 /// What a launcher leaves in a file when no supervisor is there to hear the end of an attempt.
+///
+/// It holds the messages that a supervisor would be sent: who reads it takes them as if they came now.
 public struct OutcomeRecord: Sendable, Equatable {
-    /// The unacknowledged end of one stream.
-    public struct Tail: Sendable, Equatable {
-        /// The stream.
-        public var stream: OutputStream
-        /// Offset of the first byte.
-        public var offset: UInt64
-        /// The bytes, up to the stream's end.
-        public var bytes: [UInt8]
-
-        /// Makes a tail from its fields.
-        public init(stream: OutputStream, offset: UInt64, bytes: [UInt8]) {
-            self.stream = stream
-            self.offset = offset
-            self.bytes = bytes
-        }
-    }
-
+    /// The task, as the launch told it.
+    public var task: String
     /// Number of the attempt.
     public var attempt: UInt64
-    /// How it ended.
-    public var outcome: LaunchOutcome
-    /// What of its streams was not acknowledged.
-    public var tails: [Tail]
+    /// `started`, kept event lines, denied calls, output that was not acknowledged, and at last `finished` or
+    /// `refused`.
+    public var messages: [LauncherMessage]
 
     private static let magic: UInt32 = 0x4F4B_4842  // "BHKO"
-    private static let tailLimit = LaunchLimits.windowBytes + LaunchLimits.drainBytes
 
     /// Makes a record from its fields.
-    public init(attempt: UInt64, outcome: LaunchOutcome, tails: [Tail]) {
+    public init(task: String, attempt: UInt64, messages: [LauncherMessage]) {
+        self.task = task
         self.attempt = attempt
-        self.outcome = outcome
-        self.tails = tails
+        self.messages = messages
     }
+
+    /// The name of a launcher's record in the folder of launchers.
+    public static func fileName(ofLauncher name: String) -> String { name + ".outcome" }
 
     /// The record's bytes, which end in a checksum of all before it.
     public func encoded() -> [UInt8] {
-        var writer = ByteWriter(reserving: 256 + tails.reduce(0) { $0 + $1.bytes.count })
+        let packets = messages.map { MessageCodec.encode($0) }
+        var writer = ByteWriter(reserving: 256 + packets.reduce(0) { $0 + $1.count + 4 })
         writer.put(Self.magic)
         writer.put(LaunchLimits.protocolVersion)
+        writer.put(task)
         writer.put(attempt)
-        outcome.write(to: &writer)
-        writer.put(UInt32(tails.count))
-        for tail in tails {
-            writer.put(tail.stream.rawValue)
-            writer.put(tail.offset)
-            writer.put(tail.bytes)
-        }
+        writer.put(UInt32(packets.count))
+        for packet in packets { writer.put(packet) }
         writer.put(Self.checksum(writer.bytes[...]))
         return writer.bytes
     }
@@ -65,16 +50,20 @@ public struct OutcomeRecord: Sendable, Equatable {
         guard magic == Self.magic else { throw .wrongMagic(found: magic) }
         let version = try reader.number(UInt16.self, "version")
         guard version == LaunchLimits.protocolVersion else { throw .unknownVersion(found: version) }
-        attempt = try reader.number(UInt64.self, "attempt")
-        outcome = try LaunchOutcome(from: &reader)
-        tails = try reader.list("tails") { reader throws(CodecError) in
-            Tail(
-                stream: try reader.value(OutputStream.self, "stream"),
-                offset: try reader.number(UInt64.self, "offset"),
-                bytes: try reader.bytes("tail", limit: Self.tailLimit)
-            )
+        task = try reader.text("task", limit: LaunchLimits.nameBytes)
+        let about = try reader.number(UInt64.self, "attempt")
+        attempt = about
+        let count = try reader.number(UInt32.self, "messages")
+        var messages: [LauncherMessage] = []
+        for _ in 0..<count {
+            let packet = try reader.bytes("message", limit: LaunchLimits.packetBytes)
+            messages.append(try MessageCodec.launcherMessage(packet[...]))
         }
         try reader.end()
+        self.messages = messages
+        guard messages.last?.endsAttempt == true, messages.allSatisfy({ $0.attempt == about }) else {
+            throw .unknownValue(field: "attempt", value: about)
+        }
     }
 
     /// FNV-1a with 64 bits: finds torn and flipped bytes, is no proof against forgery.

@@ -109,6 +109,31 @@ public struct OutputWindow: Sendable, Equatable {
         }
     }
 
+    /// What is held at and after an offset, in as few runs as fit packets.
+    ///
+    /// - Parameters:
+    ///   - offset: The first offset of interest.
+    ///   - limit: Bytes of the longest run.
+    /// - Returns: The runs, oldest first.
+    public func runs(from offset: UInt64, limit: Int = LaunchLimits.outputPacketBytes) -> [Chunk] {
+        var runs: [Chunk] = []
+        for chunk in unacknowledged(from: offset) {
+            var rest = chunk.bytes
+            while !rest.isEmpty {
+                let room = runs.last.map { limit - $0.bytes.count } ?? 0
+                if room > 0 {
+                    runs[runs.count - 1].bytes += rest.prefix(room)
+                    rest = rest.dropFirst(room)
+                } else {
+                    let start = chunk.offset + UInt64(chunk.bytes.count - rest.count)
+                    runs.append(Chunk(offset: start, bytes: rest.prefix(limit)))
+                    rest = rest.dropFirst(limit)
+                }
+            }
+        }
+        return runs
+    }
+
     /// Small runs share a chunk: a stream of single bytes would else take many times its size.
     private mutating func keep(_ bytes: [UInt8], at offset: UInt64) {
         let last = chunks.count - 1

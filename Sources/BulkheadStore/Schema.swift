@@ -13,6 +13,10 @@ enum Schema {
             try db.execute(sql: version1)
             try db.execute(sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = 1")
         }
+        migrator.registerMigration("v2", foreignKeyChecks: .immediate) { db in
+            try db.execute(sql: version2)
+            try db.execute(sql: "PRAGMA user_version = 2")
+        }
         return migrator
     }
 
@@ -198,5 +202,12 @@ enum Schema {
             backoffUntil INTEGER,
             revision INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """
+
+    /// Adoption: how the launcher of a running attempt is found again, and the terms under which it runs.
+    private static let version2 = """
+        ALTER TABLE attempt ADD COLUMN launcherName TEXT;
+        ALTER TABLE attempt ADD COLUMN launcherSecret BLOB;
+        ALTER TABLE attempt ADD COLUMN terms TEXT;
         """
 }

@@ -43,6 +43,10 @@ public struct AttemptStart: Sendable {
     public var enforcement: [String]
     /// The launcher that will hold it.
     public var launcher: ProcessMark?
+    /// How that launcher is found by a later supervisor.
+    public var tie: LauncherTie?
+    /// What a later supervisor must know of it, kept as it is while the attempt runs.
+    public var terms: JSONValue?
 
     /// Makes a beginning.
     public init(
@@ -59,6 +63,26 @@ public struct AttemptStart: Sendable {
         self.handler = handler
         self.enforcement = enforcement
         self.launcher = launcher
+    }
+}
+
+/// What a later supervisor needs to go on with a running attempt.
+public struct AttemptTie: Sendable, Equatable {
+    /// How its launcher is found; nil where there was none to be found.
+    public var launcher: LauncherTie?
+    /// The terms of its start.
+    public var terms: JSONValue?
+    /// The offset of stdout below which everything is stored.
+    public var stdoutEnd: Int64
+    /// The offset of stderr below which everything is stored.
+    public var stderrEnd: Int64
+
+    /// Makes a tie.
+    public init(launcher: LauncherTie?, terms: JSONValue?, stdoutEnd: Int64, stderrEnd: Int64) {
+        self.launcher = launcher
+        self.terms = terms
+        self.stdoutEnd = stdoutEnd
+        self.stderrEnd = stderrEnd
     }
 }
 

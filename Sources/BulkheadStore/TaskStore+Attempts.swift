@@ -1,4 +1,5 @@
 public import BulkheadCore
+import Foundation
 import GRDB
 
 extension Store {
@@ -89,6 +90,36 @@ extension Store {
         }?.parsed()
     }
 
+    /// What is needed to go on with the attempts that run, by task.
+    /// - Returns: One for each running task.
+    /// - Throws: ``BulkheadError`` where the database could not be read.
+    public func runningTies() async throws(BulkheadError) -> [TaskID: AttemptTie] {
+        let rows = try await read { db in
+            try db.rows(
+                """
+                SELECT t.id, a.launcherName, a.launcherSecret, a.terms, a.stdoutEnd, a.stderrEnd
+                FROM task t JOIN attempt a ON a.task = t.key AND a.attempt = t.attempt
+                WHERE t.status = 'running'
+                """
+            ) { columns in
+                let id = try columns.text()
+                let name = try columns.optionalText()
+                let secret = try columns.optionalBytes()
+                let terms = try columns.optionalText()
+                let tie = AttemptTie(
+                    launcher: name.flatMap { name in secret.map { LauncherTie(name: name, secret: $0) } },
+                    terms: try terms.map { try StoredJSON.value($0) },
+                    stdoutEnd: try columns.integer(),
+                    stderrEnd: try columns.integer()
+                )
+                return (id, tie)
+            }
+        }
+        var ties: [TaskID: AttemptTie] = [:]
+        for (id, tie) in rows { ties[try TaskID(id)] = tie }
+        return ties
+    }
+
     /// Keeps a handler's report while its attempt runs; a stale one changes nothing.
     public func record(
         _ progress: TaskProgress,
@@ -113,14 +144,15 @@ enum Attempts {
         try db.run(
             """
             INSERT INTO attempt (task, attempt, run, sequence, startedAt, handler, enforcement, launcherPID,
-                launcherStart, launcherBoot)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                launcherStart, launcherBoot, launcherName, launcherSecret, terms)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 row.key, start.expectedAttempt + 1, row.record.run, try Ledger.next(db),
                 start.now.milliseconds, start.handler,
                 JSONValue.array(start.enforcement.map { .string($0) }).text, start.launcher?.pid,
                 start.launcher.map { Int64(bitPattern: $0.startTime) }, start.launcher?.bootID,
+                start.tie?.name, start.tie.map { Data($0.secret) }, start.terms?.text,
             ]
         )
     }
@@ -149,7 +181,11 @@ enum Attempts {
 
     static func end(_ db: Database, _ finish: AttemptFinish, task: Int64) throws {
         try db.run(
-            "UPDATE attempt SET completedAt = ?, outcome = ?, error = ? WHERE task = ? AND attempt = ?",
+            """
+            UPDATE attempt SET completedAt = ?, outcome = ?, error = ?, launcherName = NULL,
+                launcherSecret = NULL, terms = NULL
+            WHERE task = ? AND attempt = ?
+            """,
             [
                 finish.now.milliseconds, finish.outcome, finish.error.map { StoredJSON.value($0).text },
                 task, finish.attempt,

@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -293,6 +294,39 @@ int clinux_poll(struct pollfd *descriptors, size_t count, int64_t nanoseconds) {
     if (errno != EINTR) return -errno;
     for (size_t index = 0; index < count; index++) descriptors[index].revents = 0;
     return 0;
+}
+
+static int packet_socket(const char *path, struct sockaddr_un *address) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;
+    strcpy(address->sun_path, path);
+    int made = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return made < 0 ? -errno : made;
+}
+
+int clinux_packet_listen(const char *path, int backlog) {
+    struct sockaddr_un address;
+    int made = packet_socket(path, &address);
+    if (made < 0) return made;
+    if (bind(made, (struct sockaddr *)&address, sizeof address) < 0 || listen(made, backlog) < 0) {
+        int error = errno;
+        close(made);
+        return -error;
+    }
+    return made;
+}
+
+int clinux_packet_connect(const char *path) {
+    struct sockaddr_un address;
+    int made = packet_socket(path, &address);
+    if (made < 0) return made;
+    if (connect(made, (struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+        close(made);
+        return -error;
+    }
+    return made;
 }
 
 int clinux_packet_pair(int ends[2]) {

@@ -36,6 +36,9 @@ final class Attempt {
     var killedBySyscall: UInt32?
     var wallNanoseconds: UInt64 = 0
     var startedAt: UInt64 = 0
+    /// The handler's process, from its exec on.
+    var process: AttemptState.Process?
+    var outcome: LaunchOutcome?
     var treeHasEnded = false
     var reapAgain = false
 
@@ -170,11 +173,16 @@ final class Attempt {
         }
     }
 
+    /// Takes the supervisor's word on the oldest event line; whether one was waiting for it.
+    func acknowledgeEvent(_ meaning: EventMeaning) -> Bool {
+        drain.acknowledgeEvent(meaning)
+    }
+
     func acknowledge(_ stream: OutputStream, _ offset: UInt64) throws(WindowError) {
         try drain.acknowledge(stream, offset)
     }
 
-    /// The supervisor has gone: ends the tree at once, with nobody to tell.
+    /// Ends the tree at once, with nobody to tell.
     func abandon(at now: UInt64) {
         guard phase != .reported else { return }
         drain.close()
@@ -182,5 +190,59 @@ final class Attempt {
         beginEnd(at: now)
         act(.kill, at: now)
         reap(at: now)
+    }
+}
+
+/// What another supervisor is to hear.
+extension Attempt {
+    /// How it stands.
+    func state(refusedVisitors: UInt64) -> AttemptState {
+        let streams = [OutputStream.stdout, .stderr].map { stream in
+            let window = drain.window(of: stream)
+            return AttemptState.Stream(
+                produced: window.produced,
+                acknowledged: window.acknowledged,
+                dropped: window.dropped
+            )
+        }
+        return AttemptState(
+            task: spec.task,
+            attempt: number,
+            process: process,
+            stdout: streams[0],
+            stderr: streams[1],
+            refusedVisitors: refusedVisitors
+        )
+    }
+
+    /// Everything that it has to say, from `started` on, without what is acknowledged.
+    func report() -> [LauncherMessage] {
+        var messages: [LauncherMessage] = []
+        if let process {
+            messages.append(.started(attempt: number, pid: process.pid, startTime: process.startTime))
+        }
+        messages += denials.report()
+        // Before the exec nothing of the handler's can be there.
+        if process != nil { messages += drain.report() }
+        if let end { messages.append(end) }
+        return messages
+    }
+
+    /// The last message, once there is one.
+    var end: LauncherMessage? {
+        guard phase == .reported else { return nil }
+        if let refusal {
+            return .refused(
+                attempt: number,
+                stage: refusal.stage,
+                errno: refusal.errno,
+                detail: refusal.detail
+            )
+        }
+        guard var outcome else { return nil }
+        outcome.stdoutDroppedBytes = drain.window(of: .stdout).dropped
+        outcome.stderrDroppedBytes = drain.window(of: .stderr).dropped
+        outcome.eventLinesDropped = drain.events.dropped
+        return .finished(attempt: number, outcome: outcome)
     }
 }

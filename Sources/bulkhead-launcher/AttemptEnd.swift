@@ -109,21 +109,18 @@ extension Attempt {
 
     func reportIfDone(at now: UInt64) {
         guard treeHasEnded else { return }
-        if let refusal {
-            control.send(
-                .refused(attempt: number, stage: refusal.stage, errno: refusal.errno, detail: refusal.detail)
-            )
-        } else {
+        if refusal == nil {
             guard drain.finish(at: now) else { return }
             denials.tell(at: now, all: true)
-            control.send(.finished(attempt: number, outcome: outcome()))
+            outcome = makeOutcome()
         }
         phase = .reported
+        if let end { control.send(end) }
         denials.close()
         removeCgroups()
     }
 
-    func outcome() -> LaunchOutcome {
+    func makeOutcome() -> LaunchOutcome {
         // Without an exit status only a process that SIGKILL does not end is left.
         let ending = ending ?? .signaled(signal: SIGKILL)
         var outcome = LaunchOutcome(ending: ending, stop: steps.reason ?? processorTime(explaining: ending))

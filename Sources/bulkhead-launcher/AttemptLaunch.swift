@@ -71,6 +71,7 @@ extension Attempt {
             timeoutDeadline = overflow ? nil : sum
         }
         nextBudgetLook = budget.map { now + $0.pause(after: 0) }
+        process = AttemptState.Process(pid: tree.leader, startTime: startTime)
         control.send(.started(attempt: number, pid: tree.leader, startTime: startTime))
         reap(at: now)
         if let pendingStop { stop(pendingStop, at: now) }

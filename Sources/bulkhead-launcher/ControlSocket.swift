@@ -8,28 +8,30 @@ enum Incoming: ~Copyable {
     case nothing
     /// The supervisor has gone.
     case closed
-    /// A message, with the descriptors of a launch.
-    case message(SupervisorMessage, LaunchDescriptors)
+    /// A message, with its descriptors.
+    case message(SupervisorMessage, PacketDescriptors)
     /// Something that the protocol does not know.
     case violation(String)
 }
 
-/// The descriptors of a launch packet.
-struct LaunchDescriptors: ~Copyable {
-    var spec: Descriptor?
-    var stdin: Descriptor?
+/// The descriptors of a packet: the spec and stdin of a launch, or the folder of launchers.
+struct PacketDescriptors: ~Copyable {
+    var first: Descriptor?
+    var second: Descriptor?
     /// Whether the kernel could not pass on all of them, for want of free numbers.
     var truncated = false
 }
 
 /// The SEQPACKET socket to the supervisor: receives one packet at a time, sends without ever waiting.
 final class ControlSocket {
-    let descriptor: Int32
+    private(set) var descriptor: Int32
+    /// Whether nobody is at the other end any more, as the end of the socket said.
     private(set) var isClosed = false
     /// Bytes that are queued since the socket is full.
     private(set) var queuedBytes = 0
     private var queue: [[UInt8]] = []
     private var first = 0
+    private var isBroken = false
     private let buffer = ReadBuffer(capacity: 4096)
 
     init(descriptor: Int32) {
@@ -40,10 +42,10 @@ final class ControlSocket {
     var interest: Int16 { Int16(first < queue.count ? POLLIN | POLLOUT : POLLIN) }
 
     func send(_ message: LauncherMessage) {
-        guard !isClosed else { return }
+        guard !isClosed, !isBroken else { return }
         let bytes = MessageCodec.encode(message)
         if first == queue.count, transmit(bytes) { return }
-        guard !isClosed else { return }
+        guard !isClosed, !isBroken else { return }
         queue.append(bytes)
         queuedBytes += bytes.count
     }
@@ -62,22 +64,24 @@ final class ControlSocket {
     }
 
     func receive() -> Incoming {
-        let (result, packet, bytes) = buffer.receive(descriptor)
+        guard !isClosed else { return .closed }
+        var (result, packet, bytes) = buffer.receive(descriptor)
+        // The other end closed with packets of ours unread: said once, before what it had still sent.
+        if result == -ECONNRESET { (result, packet, bytes) = buffer.receive(descriptor) }
         if Self.passes(-result) { return .nothing }
         guard result == 0, !packet.end else {
             close()
             return .closed
         }
-        var descriptors = LaunchDescriptors()
+        var descriptors = PacketDescriptors()
         descriptors.truncated = packet.descriptors_truncated
         let (first, second, surplus) = Self.adopt(packet)
-        if let first { descriptors.spec = Descriptor(first) }
-        if let second { descriptors.stdin = Descriptor(second) }
+        if let first { descriptors.first = Descriptor(first) }
+        if let second { descriptors.second = Descriptor(second) }
         if packet.bytes_truncated { return .violation("a packet longer than any message of a supervisor") }
         do {
             let message = try MessageCodec.supervisorMessage(bytes[...])
-            let allowed = if case .launch = message { LaunchLimits.launchDescriptors } else { 0 }
-            guard packet.descriptor_count <= allowed, surplus == 0 else {
+            guard packet.descriptor_count <= Self.descriptors(of: message), surplus == 0 else {
                 return .violation("a message with \(packet.descriptor_count) descriptors")
             }
             return .message(message, descriptors)
@@ -86,12 +90,42 @@ final class ControlSocket {
         }
     }
 
-    /// Forgets what is queued: nobody will read it.
+    /// Closes it and forgets what is queued: nobody will read it.
     func close() {
+        guard !isClosed else { return }
         isClosed = true
+        _ = Glibc.close(descriptor)
+        descriptor = -1
+        forgetQueue()
+    }
+
+    /// Goes on over another socket, whose owner it becomes; for one that is closed.
+    func reopen(_ descriptor: Int32) {
+        self.descriptor = descriptor
+        isClosed = false
+        isBroken = false
+    }
+
+    /// Gives the socket away.
+    func release() -> Int32 {
+        isClosed = true
+        forgetQueue()
+        return descriptor
+    }
+
+    private func forgetQueue() {
         queue = []
         first = 0
         queuedBytes = 0
+    }
+
+    /// Descriptors that a message may bring.
+    private static func descriptors(of message: SupervisorMessage) -> Int {
+        switch message {
+        case .launch: LaunchLimits.launchDescriptors
+        case .prepare: 1
+        default: 0
+        }
     }
 
     /// The first two descriptors of a packet; the others are closed.
@@ -107,7 +141,15 @@ final class ControlSocket {
         let flags = Int32(MSG_DONTWAIT)
         let sent = unsafe clinux_send_packet(descriptor, bytes, bytes.count, nil, 0, flags)
         if sent >= 0 { return true }
-        if !Self.passes(Int32(-sent)) { close() }
+        let errno = Int32(-sent)
+        if Self.passes(errno) { return false }
+        if errno == EPIPE || errno == ECONNRESET {
+            // The other end has gone; what it said before that is still to be read, up to the socket's end.
+            isBroken = true
+            forgetQueue()
+        } else {
+            close()
+        }
         return false
     }
 

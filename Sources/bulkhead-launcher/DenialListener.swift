@@ -72,6 +72,11 @@ final class DenialListener {
         tellAt = now + LaunchLimits.deniedNanoseconds
     }
 
+    /// Every count, as another supervisor is to hear it.
+    func report() -> [LauncherMessage] {
+        counts.all.map { .denied(attempt: attempt, syscall: $0.number, count: $0.count) }
+    }
+
     private func answer(_ notification: clinux_notification, _ listener: Int32, _ handler: pid_t) -> Verdict {
         let number = UInt32(bitPattern: notification.number)
         switch rule.answer(to: number, fromHandler: pid_t(notification.pid) == handler) {

@@ -11,10 +11,11 @@ final class Drain {
     private let buffer: ReadBuffer
     private var stdout: PipeReader
     private var stderr: PipeReader
-    private var events: PipeReader
+    private var eventPipe: PipeReader
     private var stdoutWindow = OutputWindow()
     private var stderrWindow = OutputWindow()
     private(set) var lines: EventLines
+    private(set) var events = KeptEvents()
     private var deadline: UInt64?
 
     /// Fd 3 is read in small pieces, since each line becomes a packet.
@@ -33,7 +34,7 @@ final class Drain {
         lines = EventLines(bound: Int(spec.eventLineBytes))
         self.stdout = try PipeReader(stdout)
         self.stderr = try PipeReader(stderr)
-        self.events = try PipeReader(events)
+        eventPipe = try PipeReader(events)
     }
 
     func window(of stream: OutputStream) -> OutputWindow {
@@ -50,16 +51,53 @@ final class Drain {
         }
     }
 
+    /// The supervisor has said what the oldest line means that it was sent.
+    ///
+    /// - Returns: Whether there was one.
+    func acknowledgeEvent(_ meaning: EventMeaning) -> Bool {
+        events.acknowledge(meaning)
+    }
+
+    /// A supervisor has gone or come: without one the windows drop their oldest bytes.
+    func attend(_ isAttended: Bool) {
+        let mode: OutputWindow.Mode = isAttended ? .attended : .unattended
+        if stdoutWindow.mode != .draining { stdoutWindow.mode = mode }
+        if stderrWindow.mode != .draining { stderrWindow.mode = mode }
+    }
+
+    /// Everything that is kept of the streams and the events, as another supervisor is to hear it.
+    func report() -> [LauncherMessage] {
+        let kept = events.renew().map { line in
+            LauncherMessage.event(
+                attempt: attempt,
+                line: line.bytes,
+                truncated: line.truncated,
+                length: line.length
+            )
+        }
+        let output = OutputStream.allCases.flatMap { stream in
+            window(of: stream).runs(from: 0).map { run in
+                LauncherMessage.output(
+                    attempt: attempt,
+                    stream: stream,
+                    offset: run.offset,
+                    bytes: Array(run.bytes)
+                )
+            }
+        }
+        return kept + output
+    }
+
     /// Asks to be woken by what may be read now: a full window or a long queue reads nothing.
     func watch(_ poll: inout PollSet, at now: UInt64) {
         if stdoutWindow.canRead, let number = stdout.number(at: now) { poll.watch(.stdout, number) }
         if stderrWindow.canRead, let number = stderr.number(at: now) { poll.watch(.stderr, number) }
-        if mayReadEvents, let number = events.number(at: now) { poll.watch(.events, number) }
+        if mayReadEvents, let number = eventPipe.number(at: now) { poll.watch(.events, number) }
     }
 
     /// The next instant at which something may be read again.
     func resumption(after now: UInt64) -> UInt64? {
-        [stdout.resumption(after: now), stderr.resumption(after: now), events.resumption(after: now)]
+        [stdout.resumption(after: now), stderr.resumption(after: now), eventPipe.resumption(after: now)]
             .compactMap(\.self).min()
     }
 
@@ -98,12 +136,14 @@ final class Drain {
     func close() {
         stdout.close()
         stderr.close()
-        events.close()
+        eventPipe.close()
     }
 
-    private var isOpen: Bool { stdout.isOpen || stderr.isOpen || events.isOpen }
+    private var isOpen: Bool { stdout.isOpen || stderr.isOpen || eventPipe.isOpen }
 
-    private var mayReadEvents: Bool { control.queuedBytes < LaunchLimits.eventQueueBytes }
+    private var mayReadEvents: Bool {
+        control.isClosed || (control.queuedBytes < LaunchLimits.eventQueueBytes && events.hasRoom)
+    }
 
     private func readToEnd(_ stream: OutputStream, at now: UInt64) -> Bool {
         while window(of: stream).canRead {
@@ -143,7 +183,7 @@ final class Drain {
 
     private func readEvents(at now: UInt64, pausing: Bool) -> Bool {
         guard
-            case .bytes(let bytes) = events.read(
+            case .bytes(let bytes) = eventPipe.read(
                 buffer,
                 limit: Self.eventReadBytes,
                 at: now,
@@ -155,6 +195,7 @@ final class Drain {
     }
 
     private func send(_ line: EventLines.Line) {
+        events.take(line, attended: !control.isClosed)
         control.send(
             .event(attempt: attempt, line: line.bytes, truncated: line.truncated, length: line.length)
         )

@@ -3,6 +3,9 @@ import CLinux
 import Glibc
 
 /// The loop: one thread, one task at a time, task after task, until the supervisor goes.
+///
+/// With an attempt it outlives its supervisor: it goes on as before, keeps what it has to say within bounds, and
+/// waits at its door for another. Only an end that nobody hears of is written down.
 final class Launcher {
     private let control: ControlSocket
     private let childSignals: Descriptor
@@ -11,8 +14,11 @@ final class Launcher {
     private var poll = PollSet()
     private var attempt: Attempt?
     /// An attempt that was refused before there was a child, and whose refusal is not acknowledged yet.
-    private var refusedNumber: UInt64?
+    private var refused: (number: UInt64, task: String, message: LauncherMessage)?
     private var isPrepared = false
+    private var door: Door?
+    /// Set as long as there is an attempt and no supervisor.
+    private var solitude: Solitude?
     /// The exit status, once the launcher is to leave.
     private var leaving: Int32?
 
@@ -30,7 +36,10 @@ final class Launcher {
     /// - Returns: The exit status.
     func run() -> Int32 {
         while true {
-            if let leaving, attempt == nil { return leaving }
+            if let leaving, attempt == nil {
+                door?.close()
+                return leaving
+            }
             turn()
         }
     }
@@ -39,29 +48,36 @@ final class Launcher {
         var now = monotonicNow()
         poll.clear()
         poll.watch(.children, childSignals.number)
-        if leaving == nil { poll.watch(.control, control.descriptor, for: control.interest) }
+        if !control.isClosed { poll.watch(.control, control.descriptor, for: control.interest) }
+        if solitude != nil { door?.watch(&poll) }
         attempt?.watch(&poll, at: now)
-        poll.wait(until: attempt?.deadline(after: now), now: now)
+        poll.wait(until: deadline(after: now), now: now)
         now = monotonicNow()
         if poll.isReady(.children) {
             // One read takes the signal that stands for all children that have ended.
             _ = buffer.read(childSignals.number, limit: buffer.capacity)
         }
         attempt?.handle(poll, at: now)
-        if leaving == nil, poll.isReady(.control) { serveControl(at: now) }
+        if poll.isReady(.control) { serveControl(at: now) }
         attempt?.tick(at: now)
-        if control.isClosed { leave(0, at: now) }
+        if control.isClosed, solitude == nil { supervisorHasGone(0, at: now) }
+        if solitude != nil { liveAlone(at: now) }
         if leaving != nil, attempt?.phase == .reported { attempt = nil }
+    }
+
+    private func deadline(after now: UInt64) -> UInt64? {
+        let alone = solitude.map { [$0.deadline(hasEnded: endedAttempt != nil), door?.deadline] } ?? []
+        return (alone + [attempt?.deadline(after: now)]).compactMap(\.self).min()
     }
 
     private func serveControl(at now: UInt64) {
         control.flush()
-        while leaving == nil {
+        while leaving == nil, !control.isClosed {
             switch control.receive() {
             case .nothing:
                 return
             case .closed:
-                leave(0, at: now)
+                return
             case .violation(let words):
                 reject(words, at: now)
             case .message(let message, let descriptors):
@@ -72,20 +88,15 @@ final class Launcher {
 
     private func take(
         _ message: SupervisorMessage,
-        _ descriptors: consuming LaunchDescriptors,
+        _ descriptors: consuming PacketDescriptors,
         at now: UInt64
     ) {
         switch message {
         case .prepare(let preparation):
-            guard !isPrepared else { return reject("a second prepare", at: now) }
-            guard preparation.version == LaunchLimits.protocolVersion else {
-                return reject("a supervisor that speaks version \(preparation.version)", at: now)
-            }
-            isPrepared = true
-            sayReady()
+            prepare(preparation, descriptors, at: now)
         case .launch(let header):
             guard isPrepared else { return reject("a launch before prepare", at: now) }
-            guard attempt == nil, refusedNumber == nil else {
+            guard attempt == nil, refused == nil else {
                 return reject("a launch while an attempt is there", at: now)
             }
             launch(header, descriptors, at: now)
@@ -98,16 +109,56 @@ final class Launcher {
             } catch {
                 reject("an acknowledgement of output that was never produced: \(error)", at: now)
             }
+        case .eventAck(let number, let meanings):
+            guard let attempt, number == attempt.number else { return }
+            for meaning in meanings where !attempt.acknowledgeEvent(meaning) {
+                return reject("the meaning of an event that was never sent", at: now)
+            }
         case .outcomeAck(let number):
-            if number == refusedNumber || (number == attempt?.number && attempt?.phase == .reported) {
+            if number == refused?.number || (number == attempt?.number && attempt?.phase == .reported) {
                 forget(at: now)
             }
+        case .dismiss:
+            leave(0, at: now)
+        case .adopt, .resume:
+            reject("an adoption by the supervisor that is there", at: now)
         }
     }
 
-    private func launch(_ header: LaunchHeader, _ descriptors: consuming LaunchDescriptors, at now: UInt64) {
+    private func prepare(
+        _ preparation: Preparation,
+        _ descriptors: consuming PacketDescriptors,
+        at now: UInt64
+    ) {
+        guard !isPrepared else { return reject("a second prepare", at: now) }
+        guard preparation.version == LaunchLimits.protocolVersion else {
+            return reject("a supervisor that speaks version \(preparation.version)", at: now)
+        }
+        isPrepared = true
+        if let folder = descriptors.first.take() {
+            guard Self.isFileName(preparation.name) else {
+                return reject("a name that is no file's", at: now)
+            }
+            do throws(Refusal) {
+                door = try Door(folder: folder, preparation: preparation)
+            } catch {
+                complain("cannot listen for a later supervisor (\(error.detail)): errno \(error.errno)")
+                return leave(EX_CANTCREAT, at: now)
+            }
+        } else if !preparation.name.isEmpty {
+            return reject("a name without the folder that it is for", at: now)
+        }
+        sayReady()
+    }
+
+    private static func isFileName(_ name: String) -> Bool {
+        !name.isEmpty && !name.utf8.contains(UInt8(ascii: "/")) && name.utf8.first != UInt8(ascii: ".")
+    }
+
+    private func launch(_ header: LaunchHeader, _ descriptors: consuming PacketDescriptors, at now: UInt64) {
+        var task = ""
         do throws(Refusal) {
-            guard let stdin = descriptors.stdin.take(), let specFile = descriptors.spec.take() else {
+            guard let stdin = descriptors.second.take(), let specFile = descriptors.first.take() else {
                 let errno = descriptors.truncated ? EMFILE : EPROTO
                 throw Refusal(
                     stage: .spec,
@@ -116,6 +167,7 @@ final class Launcher {
                 )
             }
             let spec = try readSpec(header, specFile)
+            task = spec.task
             attempt = try Attempt(
                 spec: spec,
                 stdin: stdin,
@@ -124,15 +176,14 @@ final class Launcher {
                 now: now
             )
         } catch {
-            refusedNumber = header.attempt
-            control.send(
-                .refused(
-                    attempt: header.attempt,
-                    stage: error.stage,
-                    errno: error.errno,
-                    detail: error.detail
-                )
+            let message = LauncherMessage.refused(
+                attempt: header.attempt,
+                stage: error.stage,
+                errno: error.errno,
+                detail: error.detail
             )
+            refused = (header.attempt, task, message)
+            control.send(message)
         }
     }
 
@@ -161,7 +212,8 @@ final class Launcher {
         // A tree that does not end stays where it is: the next task gets a fresh launcher.
         let isSpent = (attempt?.survivors ?? 0) > 0
         attempt = nil
-        refusedNumber = nil
+        refused = nil
+        door?.removeRecord()
         if isSpent { leave(0, at: now) } else { sayReady() }
     }
 
@@ -171,13 +223,79 @@ final class Launcher {
 
     private func reject(_ words: String, at now: UInt64) {
         complain("protocol violation: \(words)")
-        leave(Self.protocolViolation, at: now)
+        control.close()
+        supervisorHasGone(Self.protocolViolation, at: now)
     }
 
     private func leave(_ status: Int32, at now: UInt64) {
         guard leaving == nil else { return }
         leaving = status
+        solitude = nil
         control.close()
         attempt?.abandon(at: now)
+    }
+}
+
+/// Life without a supervisor.
+extension Launcher {
+    /// What has ended and waits for its acknowledgement: the attempt, or one that never began.
+    private var endedAttempt: (number: UInt64, task: String)? {
+        if let refused { return (refused.number, refused.task) }
+        return attempt.flatMap { $0.phase == .reported ? ($0.number, $0.spec.task) : nil }
+    }
+
+    private func supervisorHasGone(_ status: Int32, at now: UInt64) {
+        guard leaving == nil, solitude == nil else { return }
+        guard door != nil, attempt != nil || refused != nil else { return leave(status, at: now) }
+        solitude = Solitude()
+        attempt?.drain.attend(false)
+    }
+
+    private func liveAlone(at now: UInt64) {
+        if let guest = door?.serve(poll, state: state, at: now) { return welcome(guest, at: now) }
+        guard let ended = endedAttempt else { return }
+        if solitude?.wantsRecord(at: now) == true {
+            let record = OutcomeRecord(task: ended.task, attempt: ended.number, messages: report)
+            let failure = door?.leave(record) ?? -EINVAL
+            if failure != 0 { complain("the outcome cannot be recorded: errno \(-failure)") }
+            solitude?.tried(succeeded: failure == 0, at: now)
+        }
+        if solitude?.isOver(at: now) == true {
+            complain("no supervisor came for the outcome of attempt \(ended.number)")
+            refused = nil
+            leave(0, at: now)
+        }
+    }
+
+    private func welcome(_ guest: Door.Guest, at now: UInt64) {
+        control.reopen(guest.descriptor)
+        solitude = nil
+        do {
+            try attempt?.acknowledge(.stdout, guest.stdout)
+            try attempt?.acknowledge(.stderr, guest.stderr)
+        } catch {
+            return reject("a resumption beyond what was produced: \(error)", at: now)
+        }
+        attempt?.drain.attend(true)
+        for message in report { control.send(message) }
+    }
+
+    private var report: [LauncherMessage] {
+        if let refused { return [refused.message] }
+        return attempt?.report() ?? []
+    }
+
+    private var state: AttemptState {
+        let refusals = door?.refusedVisitors ?? 0
+        if let attempt { return attempt.state(refusedVisitors: refusals) }
+        let nothing = AttemptState.Stream(produced: 0, acknowledged: 0, dropped: 0)
+        return AttemptState(
+            task: refused?.task ?? "",
+            attempt: refused?.number ?? 0,
+            process: nil,
+            stdout: nothing,
+            stderr: nothing,
+            refusedVisitors: refusals
+        )
     }
 }

@@ -20,9 +20,10 @@ struct Serve: AsyncParsableCommand {
         abstract: "Run the supervisor.",
         discussion: """
             Each setting is taken from its flag, else from the environment (BULKHEAD_STATE and so on), else from \
-            the config file (./bulkhead.yaml or /etc/bulkhead/bulkhead.yaml), else from its default. SIGTERM and \
-            SIGINT stop what runs and end the supervisor; a second one ends it at once. SIGHUP reads settings, \
-            handlers, policies and pools again.
+            the config file (./bulkhead.yaml or /etc/bulkhead/bulkhead.yaml), else from its default. SIGTERM ends \
+            the supervisor and leaves what runs to the next one; with --on-stop stop, and at SIGINT (Ctrl-C), \
+            it is stopped. A second signal ends the supervisor at once and leaves what still runs. \
+            SIGHUP reads settings, handlers, policies and pools again.
             """
     )
 
@@ -68,24 +69,41 @@ struct Serve: AsyncParsableCommand {
         )
         // Services end in the reverse of this order, so that the API answers until the supervisor has ended.
         let ends: [any Service] = [ReadyNotice(readiness: readiness, notices: notices), reload]
-        try await Self.run(
+        let services: [any Service] =
             [Watchdog(supervisor: supervisor, notices: notices)] + listeners + [supervisor, announcement]
-                + ends,
-            logger: logger
-        )
+            + ends
+        try await Self.run(services, logger: logger) { signal in
+            let isLeft = signal == .sigterm && settings.onStop == .leave
+            supervisor.setStopMode(isLeft ? .leave : .stop)
+            return isLeft
+        }
     }
 
-    private static func run(_ services: [any Service], logger: Logger) async throws {
-        let impatience = Task { await endAtTheSecondSignal() }
-        defer { impatience.cancel() }
+    /// Runs the services until a signal comes.
+    /// - Parameters:
+    ///   - services: The services.
+    ///   - logger: Where they say what happens.
+    ///   - prepare: Called with the first signal, before anything ends; whether what runs is left.
+    /// - Throws: What a service threw.
+    private static func run(
+        _ services: [any Service],
+        logger: Logger,
+        prepare: @escaping @Sendable (UnixSignal) -> Bool
+    ) async throws {
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) },
-                gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Self.quiet(logger)
             )
         )
-        try await group.run()
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let listener = Task { await end(group, at: signals, prepare) }
+        defer { listener.cancel() }
+        do {
+            try await group.run()
+        } catch let error as ServiceGroupError where error == .alreadyFinished() {
+            // A signal came before anything had begun.
+        }
     }
 
     /// The group tells its own steps at `info` already; they are of no use to whoever runs a supervisor.
@@ -96,15 +114,19 @@ struct Serve: AsyncParsableCommand {
     }
 
     /// The first signal begins the graceful stop; whoever sends another wants no grace.
-    private static func endAtTheSecondSignal() async {
+    private static func end(
+        _ group: ServiceGroup,
+        at signals: UnixSignalsSequence,
+        _ prepare: (UnixSignal) -> Bool
+    ) async {
         var count = 0
-        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+        for await signal in signals {
             count += 1
-            if count == 1 {
-                Console.words.line("bulkhead: stopping; a second signal ends at once")
-            } else {
-                _exit(128 + signal.rawValue)
-            }
+            guard count == 1 else { _exit(128 + signal.rawValue) }
+            let isLeft = prepare(signal)
+            let what = isLeft ? "what runs is left to the next supervisor" : "what runs is stopped"
+            Console.words.line("bulkhead: stopping, \(what); a second signal ends at once")
+            await group.triggerGracefulShutdown()
         }
     }
 }

@@ -45,7 +45,12 @@ struct SettingFlags: ParsableArguments {
     )
     var dynamicUids: String?
 
-    @Option(help: ArgumentHelp("What a stop does with what runs: stop.", valueName: "stop"))
+    @Option(
+        help: ArgumentHelp(
+            "What SIGTERM does with what runs: leave or stop. (default: leave)",
+            valueName: "mode"
+        )
+    )
     var onStop: String?
 
     @Option(help: ArgumentHelp("Whether messages are kept for a controller: off.", valueName: "off"))

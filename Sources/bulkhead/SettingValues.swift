@@ -1,4 +1,5 @@
 import BulkheadCore
+import BulkheadEngine
 import Configuration
 import Foundation
 
@@ -141,20 +142,16 @@ struct OutboxSetting: SettingValue {
     }
 }
 
-/// What happens to running attempts when the supervisor ends; only `stop` is in force.
+/// What SIGTERM does with running attempts.
 struct OnStopSetting: SettingValue {
-    var description: String { "stop" }
+    let mode: StopMode
+
+    var description: String { mode.rawValue }
 
     init(setting text: String) throws(BulkheadError) {
-        guard text != "leave" else {
-            throw BulkheadError(
-                .invalidSetting,
-                "running attempts cannot be left to a later supervisor yet; they are always stopped",
-                advice: "leave the setting out, or write stop"
-            )
-        }
-        guard text == "stop" else {
+        guard let mode = StopMode(rawValue: text) else {
             throw BulkheadError(.invalidSetting, "\"\(text.prefix(64))\" is neither stop nor leave")
         }
+        self.mode = mode
     }
 }

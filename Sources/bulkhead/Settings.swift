@@ -1,4 +1,5 @@
 import BulkheadCore
+import BulkheadEngine
 import Configuration
 import Foundation
 
@@ -12,6 +13,7 @@ struct Settings {
     var spoolCap: Int64
     var resultLimit: Int
     var drain: Duration
+    var onStop: StopMode
     var dynamicUsers: ClosedRange<UInt32>
     var socketGroup: String?
 
@@ -41,7 +43,7 @@ struct Settings {
         dynamicUsers = try sources.read(.dynamicUIDs, UserRange.self).range
         socketGroup = try sources.readIfWritten(.socketGroup, GroupSetting.self)?.name
         _ = try sources.read(.outbox, OutboxSetting.self)
-        _ = try sources.read(.onStop, OnStopSetting.self)
+        onStop = try sources.read(.onStop, OnStopSetting.self).mode
         try check(sources)
     }
 
@@ -110,7 +112,7 @@ struct SettingSources {
 
     private static let commonDefaults: [SettingKey: String] = [
         .spoolCap: "64MiB", .resultLimit: Quantities.text(bytes: Int64(Limits.resultBytes)), .drain: "0s",
-        .dynamicUIDs: "2000000000-2000065535", .outbox: "off", .onStop: "stop",
+        .dynamicUIDs: "2000000000-2000065535", .outbox: "off", .onStop: "leave",
     ]
     private static let userDefaults = commonDefaults.merging(
         [.plugins: "./plugins", .policies: "./policies", .state: "./.bulkhead"]

@@ -80,6 +80,7 @@ extension Settings {
             (.resultLimit, resultLimit != new.resultLimit),
             (.dynamicUIDs, dynamicUsers != new.dynamicUsers),
             (.socketGroup, socketGroup != new.socketGroup),
+            (.onStop, onStop != new.onStop),
         ]
         return differs.filter(\.1).map(\.0)
     }

@@ -1,4 +1,5 @@
 import BulkheadCore
+import BulkheadLaunch
 import Foundation
 import Testing
 

@@ -79,7 +79,7 @@ struct LauncherPoolTests {
                     ProcessMark(pid: $0.pid, startTime: $0.startTime, bootID: ProcessIdentity.bootID)
                 }
                 #expect(ProcessIdentity.kill(launcher.mark))
-            case .message: break
+            case .message, .left: break
             case .lost(let why): reason = why
             }
         }
@@ -181,8 +181,12 @@ struct LauncherPoolTests {
         )
         var count = 0
         var inOrder = true
+        var understood = MeaningBatch()
         for await event in try launcher.launch(spec, stdin: []) {
             guard case .message(.event(_, let line, _, _)) = event else { continue }
+            if let meanings = understood.add(.progress, bytes: line.count) {
+                launcher.send(.eventAck(attempt: 1, meanings: meanings))
+            }
             count += 1
             inOrder = inOrder && line.starts(with: Array("{\"progress\":{\"message\":\"\(count)\"".utf8))
             if count == 1 { try await holdUntilFull(launcher) }

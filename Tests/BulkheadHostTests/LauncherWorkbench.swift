@@ -84,6 +84,7 @@ extension Launcher {
         onStarted: (ProcessMark) -> Void = { _ in }
     ) async throws -> Gathered {
         var gathered = Gathered()
+        var understood = MeaningBatch()
         for await event in try launch(spec, stdin: stdin) {
             switch event {
             case .message(.started(_, let pid, let startTime)):
@@ -93,10 +94,14 @@ extension Launcher {
             case .message(.output(let attempt, let stream, let offset, let bytes)):
                 if stream == .stdout { gathered.stdout += bytes }
                 send(.outputAck(attempt: attempt, stream: stream, offset: offset + UInt64(bytes.count)))
+            case .message(.event(let attempt, let line, _, _)):
+                guard let meanings = understood.add(.stray, bytes: line.count) else { continue }
+                send(.eventAck(attempt: attempt, meanings: meanings))
             case .message(.finished(_, let outcome)): gathered.outcome = outcome
             case .message(.refused(_, let stage, let errno, _)): gathered.refusal = (stage, errno)
             case .message: break
             case .lost(let reason): gathered.lost = reason
+            case .left: break
             }
         }
         send(.outcomeAck(attempt: spec.attempt))

@@ -11,6 +11,7 @@ struct LaunchSpecTests {
             environment: ["PATH=/usr/bin", "EMPTY="],
             workingFolder: "/scratch/1"
         )
+        spec.task = "a task"
         spec.timeoutNanoseconds = 1
         spec.graceNanoseconds = 2
         spec.cpuNanoseconds = 3
@@ -74,14 +75,14 @@ struct LaunchSpecTests {
     @Test("a text that is not UTF-8 is rejected by its field")
     func notUTF8() throws {
         var bytes = try Self.full.encoded()
-        bytes[18] = 0xff
+        bytes[28] = 0xff
         #expect(throws: CodecError.notUTF8(field: "executable")) { try LaunchSpec(decoding: bytes[...]) }
     }
 
     @Test("a length beyond its bound is rejected before memory is taken")
     func hugeLength() throws {
         var bytes = try Self.full.encoded()
-        for index in 14..<18 { bytes[index] = 0xff }
+        for index in 24..<28 { bytes[index] = 0xff }
         let limit = UInt64(LaunchLimits.textBytes)
         #expect(throws: CodecError.tooLong(field: "executable", bytes: UInt64(UInt32.max), limit: limit)) {
             try LaunchSpec(decoding: bytes[...])

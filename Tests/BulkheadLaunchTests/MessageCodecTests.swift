@@ -11,7 +11,13 @@ struct MessageCodecTests {
             .launch(LaunchHeader(attempt: 1 << 40, specBytes: 512)),
             .outputAck(attempt: 9, stream: .stderr, offset: .max),
             .outcomeAck(attempt: 10),
-        ] + StopReason.allCases.map { .stop(attempt: 8, reason: $0) }
+            .prepare(Preparation(slot: 4, secret: secret, name: "0123456789abcdef")),
+            .dismiss,
+            .adopt(nonce: secret, proof: secret.reversed()),
+            .resume(attempt: 11, stdout: 12, stderr: .max),
+            .eventAck(attempt: 8, meanings: EventMeaning.allCases),
+        ]
+        + StopReason.allCases.map { .stop(attempt: 8, reason: $0) }
 
     static let launcherMessages: [LauncherMessage] =
         [
@@ -24,7 +30,25 @@ struct MessageCodecTests {
             .denied(attempt: 1, syscall: 83, count: 100_000),
             .finished(attempt: 1, outcome: LaunchOutcome(ending: .exited(code: 75))),
             .finished(attempt: 1, outcome: fullOutcome),
+            .challenge(nonce: secret),
+            .adopted(proof: secret, state: state),
+            .adopted(proof: secret, state: stateBeforeExec),
         ] + LaunchStage.allCases.map { .refused(attempt: 2, stage: $0, errno: 2, detail: "/a/ü") }
+
+    static let state = AttemptState(
+        task: "0190b5a0-0000-7000-8000-000000000000",
+        attempt: 3,
+        process: .init(pid: 4713, startTime: 100),
+        stdout: .init(produced: 10, acknowledged: 5, dropped: 2),
+        stderr: .init(produced: .max, acknowledged: 0, dropped: 0),
+        refusedVisitors: 4
+    )
+
+    static var stateBeforeExec: AttemptState {
+        var state = state
+        state.process = nil
+        return state
+    }
 
     static var fullOutcome: LaunchOutcome {
         var outcome = LaunchOutcome(ending: .signaled(signal: 9), stop: .syscallDenied)

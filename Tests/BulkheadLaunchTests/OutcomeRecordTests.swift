@@ -4,11 +4,13 @@ import Testing
 @Suite("OutcomeRecord")
 struct OutcomeRecordTests {
     static let record = OutcomeRecord(
+        task: "a task",
         attempt: 5,
-        outcome: MessageCodecTests.fullOutcome,
-        tails: [
-            .init(stream: .stdout, offset: 100, bytes: [1, 2, 3]),
-            .init(stream: .stderr, offset: 0, bytes: []),
+        messages: [
+            .started(attempt: 5, pid: 10, startTime: 11),
+            .event(attempt: 5, line: [1], truncated: false, length: 1),
+            .output(attempt: 5, stream: .stdout, offset: 100, bytes: [1, 2, 3]),
+            .finished(attempt: 5, outcome: MessageCodecTests.fullOutcome),
         ]
     )
 
@@ -33,5 +35,15 @@ struct OutcomeRecordTests {
             damaged[index] ^= 1 << UInt8(index % 8)
             #expect(throws: CodecError.wrongChecksum) { try OutcomeRecord(decoding: damaged[...]) }
         }
+    }
+
+    @Test("a record without an end, or about another attempt, is none")
+    func incomplete() {
+        var endless = Self.record
+        endless.messages.removeLast()
+        #expect(throws: CodecError.self) { try OutcomeRecord(decoding: endless.encoded()[...]) }
+        var foreign = Self.record
+        foreign.attempt = 6
+        #expect(throws: CodecError.self) { try OutcomeRecord(decoding: foreign.encoded()[...]) }
     }
 }

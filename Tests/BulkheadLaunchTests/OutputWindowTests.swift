@@ -121,4 +121,28 @@ struct OutputWindowTests {
         #expect(received == sent)
         #expect(window.produced == UInt64(sent.count))
     }
+
+    @Test("what is sent again has every byte once, in runs of a packet's size")
+    func runs() throws {
+        var window = OutputWindow(bound: 100_000)
+        window.mode = .unattended
+        var said: [UInt8] = []
+        for number in 0..<3_000 {
+            let bytes = [UInt8](repeating: UInt8(truncatingIfNeeded: number), count: number % 97)
+            _ = try window.append(bytes)
+            said += bytes
+        }
+        #expect(window.dropped == UInt64(said.count - 100_000))
+        let start = window.dropped + 12_345
+        let runs = window.runs(from: start, limit: 4_000)
+        var next = start
+        for run in runs {
+            #expect(run.offset == next && (1...4_000).contains(run.bytes.count))
+            #expect(run.bytes.elementsEqual(said[Int(next)...].prefix(run.bytes.count)))
+            next += UInt64(run.bytes.count)
+        }
+        #expect(next == window.produced)
+        #expect(runs.count == (100_000 - 12_345 + 3_999) / 4_000)
+        #expect(window.runs(from: window.produced).isEmpty)
+    }
 }

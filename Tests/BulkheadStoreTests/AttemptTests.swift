@@ -1,6 +1,8 @@
 import BulkheadCore
-import BulkheadStore
+import GRDB
 import Testing
+
+@testable import BulkheadStore
 
 @Suite("Store: attempts")
 struct AttemptTests {
@@ -21,6 +23,33 @@ struct AttemptTests {
             let running = try await store.running()
             #expect(running.map(\.0) == [task])
             #expect(running.map(\.1) == [attempt])
+        }
+    }
+
+    @Test("the tie to a running attempt's launcher is kept until its end, with how far its output has come")
+    func ties() async throws {
+        try await StoreWorkbench.run { bench, store in
+            for number in 1...2 { try await bench.submit(store, try bench.request(number)) }
+            let tie = LauncherTie(name: "0123456789abcdef", secret: Array(0..<32))
+            var start = try bench.start(1, launcher: mark)
+            start.tie = tie
+            start.terms = .object(["scratch": .string("/s/1"), "dynamicUser": .integer(2_000_000_001)])
+            _ = try await store.startAttempt(start)
+            _ = try await store.startAttempt(try bench.start(2))
+            _ = try await store.append([
+                try bench.chunk(1, at: 0, "hello"), try bench.chunk(1, .stderr, at: 7, "!"),
+            ])
+            let ties = try await store.runningTies()
+            let first = AttemptTie(launcher: tie, terms: start.terms, stdoutEnd: 5, stderrEnd: 8)
+            #expect(ties[try bench.id(1)] == first)
+            let second = AttemptTie(launcher: nil, terms: nil, stdoutEnd: 0, stderrEnd: 0)
+            #expect(ties[try bench.id(2)] == second)
+            _ = try await store.finish(try bench.finish(1, .complete))
+            #expect(try await store.runningTies().count == 1)
+            let secrets = try await store.pool.read { db in
+                try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM attempt WHERE launcherSecret IS NOT NULL")
+            }
+            #expect(secrets == 0, "a secret is kept no longer than it is of use")
         }
     }
 

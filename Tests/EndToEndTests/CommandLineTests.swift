@@ -109,7 +109,7 @@ struct CommandLineTests {
         let bench = try Workbench()
         for (flag, value) in [
             ("--terminal-reserve", "1MiB"), ("--retention", "24h"), ("--retention-tasks", "5"),
-            ("--token-file", "/x"), ("--outbox", "on"), ("--on-stop", "leave"),
+            ("--token-file", "/x"), ("--outbox", "on"),
         ] {
             let refused = try await run(bench, "serve", flag, value)
             #expect(refused.code == 2)

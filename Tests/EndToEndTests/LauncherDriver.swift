@@ -27,7 +27,7 @@ struct AttemptReport {
     /// Takes one message of the attempt; whether it was the last.
     mutating func take(_ message: LauncherMessage) throws -> Bool {
         switch message {
-        case .ready:
+        case .ready, .challenge, .adopted:
             throw DriverError.unexpected(message)
         case .started(_, let pid, let startTime):
             started = (pid, startTime)
@@ -172,6 +172,8 @@ final class LauncherDriver {
             switch message {
             case .output(_, let stream, let offset, let bytes):
                 try send(.outputAck(attempt: attempt, stream: stream, offset: offset + UInt64(bytes.count)))
+            case .event:
+                try send(.eventAck(attempt: attempt, meanings: [.stray]))
             case .started:
                 try whenStarted(attempt)
             default:

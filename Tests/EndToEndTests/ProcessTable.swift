@@ -100,10 +100,11 @@ extension Workbench {
         #expect(isClean, comment ?? "these live on: \(handlerProcesses)")
     }
 
-    /// Ends a supervisor without a word.
+    /// Ends a supervisor without a word, and its launchers with it, so that what ran is really gone.
     func crash(_ server: ChildProcess, _ signal: Int32 = SIGKILL) async {
         server.send(signal)
         _ = await server.result()
+        for launcher in launchers { kill(launcher, SIGKILL) }
     }
 
     /// The working folders that are there.

@@ -1,4 +1,5 @@
 import BulkheadCore
+import CLinux
 import Foundation
 import Glibc
 import Testing

@@ -136,7 +136,7 @@ extension EndToEnd {
                 ),
                 ("outbox: on", [:], [], ["outbox=on (./bulkhead.yaml:1:1): ", "cannot be switched on yet"]),
                 ("{}", ["BULKHEAD_OUTBOX": "on"], [], ["BULKHEAD_OUTBOX=on (environment): "]),
-                ("{}", ["BULKHEAD_ON_STOP": "leave"], [], ["BULKHEAD_ON_STOP=leave (environment): "]),
+                ("{}", ["BULKHEAD_ON_STOP": "halt"], [], ["BULKHEAD_ON_STOP=halt (environment): "]),
                 (
                     "{}", ["BULKHEAD_TERMINAL_RESERVE": "1MiB"], [],
                     ["BULKHEAD_TERMINAL_RESERVE=1MiB (environment): "]

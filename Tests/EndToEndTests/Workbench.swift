@@ -31,7 +31,31 @@ final class Workbench: Sendable {
         }
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: folder) }
+    deinit {
+        endLeftLaunchers()
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// Launchers with an attempt outlive their supervisor, and must not outlive the test.
+    private func endLeftLaunchers() {
+        for pid in launchers { kill(pid, SIGKILL) }
+    }
+
+    /// The launchers of this workbench that live: they have its folder of launchers open.
+    var launchers: [pid_t] {
+        let files = FileManager.default
+        let names = (try? files.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { pid_t($0) }.filter { pid in
+            guard let program = try? files.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe"),
+                program.hasSuffix("/bulkhead-launcher")
+            else { return false }
+            let open = (try? files.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
+            return open.contains { number in
+                let path = try? files.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(number)")
+                return path?.hasPrefix(folder + "/") == true
+            }
+        }
+    }
 
     // MARK: Files
 
@@ -92,17 +116,19 @@ final class Workbench: Sendable {
         return server
     }
 
-    /// Starts `bulkhead serve` without waiting for anything.
+    /// Starts `bulkhead serve` without waiting for anything; SIGTERM stops what runs, unless the test says otherwise.
     func launchServer(
         _ arguments: [String] = [],
         environment added: [String: String] = [:]
     ) throws -> ChildProcess {
-        try ChildProcess(
+        let isSet = arguments.contains("--on-stop") || added["BULKHEAD_ON_STOP"] != nil
+        let onStop = isSet ? [] : ["--on-stop", "stop"]
+        return try ChildProcess(
             Self.programs + "/bulkhead",
             [
                 "serve", "--plugins", plugins, "--policies", policies, "--state", state, "--scratch",
                 folder + "/scratch",
-            ] + arguments,
+            ] + onStop + arguments,
             environment: environment.merging(added) { $1 },
             folder: folder
         )

@@ -180,6 +180,11 @@ int clinux_poll(struct pollfd *descriptors, size_t count, int64_t nanoseconds);
 // A connected pair of SOCK_SEQPACKET sockets.
 int clinux_packet_pair(int ends[2]);
 
+// A listening SOCK_SEQPACKET socket at a new path, and a connected one to it; neither ever waits: -EAGAIN from
+// connecting means that too many are waiting to be accepted.
+int clinux_packet_listen(const char *path, int backlog);
+int clinux_packet_connect(const char *path);
+
 struct clinux_credentials {
     pid_t pid;
     uid_t uid;

@@ -1,9 +1,9 @@
 /// SHA-256 (FIPS 180-4), fed piece by piece.
 ///
 /// Our own, since the alternatives cost more than these lines: swift-crypto builds BoringSSL, which would
-/// add minutes to a user's first build, and the kernel's AF_ALG is missing on some hosts. Only digests of public files are
-/// made with it, never of secrets, so constant time is no matter.
-struct SHA256 {
+/// add minutes to a user's first build, and the kernel's AF_ALG is missing on some hosts. It has no branch and no
+/// index that depends on the bytes, so that ``HMAC`` may feed it a secret.
+public struct SHA256: Sendable {
     private var state: [UInt32] = [
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
         0x5be0_cd19,
@@ -13,7 +13,8 @@ struct SHA256 {
     private var rest: [UInt8] = []
     private var count: UInt64 = 0
 
-    private static let blockBytes = 64
+    /// Bytes of a block.
+    static let blockBytes = 64
 
     // The first 32 bits of the fractional parts of the cube roots of the first 64 primes (FIPS 180-4, 4.2.2).
     private static let constants: [UInt32] = [
@@ -35,8 +36,11 @@ struct SHA256 {
         0xc671_78f2,
     ]
 
+    /// Begins an empty message.
+    public init() {}
+
     /// Takes the next bytes.
-    mutating func update(_ bytes: [UInt8]) {
+    public mutating func update(_ bytes: [UInt8]) {
         count &+= UInt64(bytes.count)
         let whole = rest.isEmpty ? bytes : rest + bytes
         let end = whole.count - whole.count % Self.blockBytes
@@ -44,25 +48,31 @@ struct SHA256 {
         rest = Array(whole[end...])
     }
 
-    /// Ends the message and gives the digest as 64 lower-case hexadecimal digits.
-    mutating func finish() -> String {
+    /// Ends the message and gives the digest's 32 bytes.
+    public mutating func finishBytes() -> [UInt8] {
         let bits = count &* 8
         let zeros = (2 * Self.blockBytes - 9 - rest.count) % Self.blockBytes
         let length = (0..<8).map { UInt8(truncatingIfNeeded: bits >> UInt64(56 - 8 * $0)) }
         update([0x80] + [UInt8](repeating: 0, count: zeros) + length)
-        return state.map(Self.hexadecimal).joined()
+        return state.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> UInt32(24 - 8 * $0)) }
+        }
     }
 
-    /// The digest of one piece.
-    static func digest(_ bytes: [UInt8]) -> String {
+    /// Ends the message and gives the digest as 64 lower-case hexadecimal digits.
+    public mutating func finish() -> String {
+        finishBytes().map(Self.hexadecimal).joined()
+    }
+
+    /// The digest of one piece, as 64 lower-case hexadecimal digits.
+    public static func digest(_ bytes: [UInt8]) -> String {
         var hash = SHA256()
         hash.update(bytes)
         return hash.finish()
     }
 
-    private static func hexadecimal(_ word: UInt32) -> String {
-        let digits = String(word, radix: 16)
-        return String(repeating: "0", count: 8 - digits.count) + digits
+    private static func hexadecimal(_ byte: UInt8) -> String {
+        let digits = String(byte, radix: 16)
+        return digits.utf8.count == 1 ? "0" + digits : digits
     }
 
     @inline(__always)

@@ -1,6 +1,5 @@
+import BulkheadLaunch
 import Testing
-
-@testable import BulkheadHost
 
 @Suite("SHA256")
 struct SHA256Tests {
