@@ -57,15 +57,16 @@ struct Serve: AsyncParsableCommand {
     }
 
     private static func run(_ services: [any Service], logger: Logger) async throws {
-        let impatience = Task { await endAtTheSecondSignal() }
-        defer { impatience.cancel() }
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) },
-                gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Self.quiet(logger)
             )
         )
+        // The only ones who take these signals: a second taker could miss one that comes before it is there.
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        let obedience = Task { await obey(signals, group) }
+        defer { obedience.cancel() }
         try await group.run()
     }
 
@@ -77,12 +78,14 @@ struct Serve: AsyncParsableCommand {
     }
 
     /// The first signal begins the graceful stop; whoever sends another wants no grace.
-    private static func endAtTheSecondSignal() async {
+    private static func obey(_ signals: UnixSignalsSequence, _ group: ServiceGroup) async {
         var count = 0
-        for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+        for await signal in signals {
             count += 1
             if count == 1 {
                 Console.words.line("bulkhead: stopping; a second signal ends at once")
+                // Before the group runs this is remembered: it then begins and ends in order.
+                await group.triggerGracefulShutdown()
             } else {
                 _exit(128 + signal.rawValue)
             }
