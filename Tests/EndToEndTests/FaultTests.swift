@@ -238,18 +238,18 @@ extension EndToEnd {
                 serve() {
                     '\(Workbench.programs)/bulkhead' serve --plugins '\(bench.plugins)' \
                         --policies '\(bench.policies)' --state '\(bench.state)' \
-                        --scratch '\(bench.folder)/scratch' --socket '\(bench.socket)' \
+                        --scratch '\(bench.folder)/scratch' --socket '\(bench.socket)' --on-stop stop \
                         2>'\(bench.folder)/said' &
                     server=$!
                     until grep -q ready '\(bench.folder)/said'; do sleep 0.05; done
                 }
                 verb() { '\(Workbench.programs)/bulkhead' "$@" --socket '\(bench.socket)'; }
-                row() { sqlite3 '\(bench.state)/bulkhead.sqlite' 'SELECT processPID FROM attempt'; }
+                row() { sqlite3 '\(bench.state)/bulkhead.sqlite' "SELECT $1 FROM attempt"; }
                 serve
                 id=$(verb submit once)
-                until [ -n "$(row)" ]; do sleep 0.05; done
-                pid=$(row)
-                kill -9 $server; wait $server 2>/dev/null
+                until [ -n "$(row processPID)" ]; do sleep 0.05; done
+                pid=$(row processPID); launcher=$(row launcherPID)
+                kill -9 $server $launcher; wait $server 2>/dev/null
                 while kill -0 $pid 2>/dev/null; do sleep 0.05; done
                 for try in 1 2 3 4 5 6 7 8 9 10; do
                     echo $((pid - 1)) > /proc/sys/kernel/ns_last_pid
@@ -264,6 +264,7 @@ extension EndToEnd {
                 """
             let result = try await Tool.run(
                 "timeout",
+                "--signal=KILL",
                 "40",
                 "unshare",
                 "--pid",
