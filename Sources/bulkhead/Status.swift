@@ -52,7 +52,8 @@ struct Status: AsyncParsableCommand {
 
     private func recovery(_ status: JSONValue) -> String {
         guard let recovery = status["recovery"], recovery.number("found") > 0 else { return "" }
-        let parts = ["rehydrated", "interrupted", "poisoned"].compactMap { name -> String? in
+        let outcomes = ["adopted", "recorded", "waiting", "rehydrated", "interrupted", "poisoned"]
+        let parts = outcomes.compactMap { name -> String? in
             let count = recovery.number(name)
             return count > 0 ? "\(count) \(name)" : nil
         }
