@@ -187,7 +187,7 @@ extension EndToEnd {
         )
         func stranger(disguise: Disguise) async throws {
             let bench = try Workbench()
-            try bench.handler("once", "sleep 600")
+            try bench.handler("once", "exec sleep 600")
             let server = try await bench.start()
             let id = try await bench.submit("once")
             _ = try await bench.processes(of: id)
@@ -233,7 +233,7 @@ extension EndToEnd {
         )
         func reusedNumber() async throws {
             let bench = try Workbench()
-            try bench.handler("once", "sleep 600")
+            try bench.handler("once", "exec sleep 600")
             let script = """
                 serve() {
                     '\(Workbench.programs)/bulkhead' serve --plugins '\(bench.plugins)' \
