@@ -17,6 +17,10 @@ enum Schema {
             try db.execute(sql: version2)
             try db.execute(sql: "PRAGMA user_version = 2")
         }
+        migrator.registerMigration("v3", foreignKeyChecks: .immediate) { db in
+            try db.execute(sql: version3Spool)
+            try db.execute(sql: "PRAGMA user_version = 3")
+        }
         return migrator
     }
 
@@ -202,6 +206,25 @@ enum Schema {
             backoffUntil INTEGER,
             revision INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
+        """
+
+    /// What a controller has of the output, and the room that running attempts hold for their finals.
+    ///
+    /// An acknowledged chunk is the first to go. `ballast` holds pages that are given up where the disk is
+    /// full.
+    private static let version3Spool = """
+        ALTER TABLE chunk ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE gap ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX chunk_acknowledged ON chunk (arrival) WHERE acknowledged = 1;
+        CREATE INDEX chunk_acknowledged_by_task ON chunk (task, attempt) WHERE acknowledged = 1;
+
+        ALTER TABLE ledger ADD COLUMN reservedBytes INTEGER NOT NULL DEFAULT 0 CHECK (reservedBytes >= 0);
+        ALTER TABLE attempt ADD COLUMN reservedBytes INTEGER NOT NULL DEFAULT 0;
+
+        CREATE TABLE ballast (
+            key INTEGER PRIMARY KEY,
+            data BLOB NOT NULL
+        ) STRICT;
         """
 
     /// Adoption: how the launcher of a running attempt is found again, and the terms under which it runs.
