@@ -18,11 +18,14 @@ enum Schema {
             try db.execute(sql: "PRAGMA user_version = 2")
         }
         migrator.registerMigration("v3", foreignKeyChecks: .immediate) { db in
-            try db.execute(sql: version3Spool)
+            for statements in version3 { try db.execute(sql: statements) }
             try db.execute(sql: "PRAGMA user_version = 3")
         }
         return migrator
     }
+
+    /// The third version, in parts by subject.
+    private static let version3 = [retention, spool]
 
     /// Sees that a file is empty, or a database of this version of Bulkhead or an earlier one.
     /// - Throws: ``BulkheadError`` with the code `storage`.
@@ -206,25 +209,6 @@ enum Schema {
             backoffUntil INTEGER,
             revision INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
-        """
-
-    /// What a controller has of the output, and the room that running attempts hold for their finals.
-    ///
-    /// An acknowledged chunk is the first to go. `ballast` holds pages that are given up where the disk is
-    /// full.
-    private static let version3Spool = """
-        ALTER TABLE chunk ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE gap ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
-        CREATE INDEX chunk_acknowledged ON chunk (arrival) WHERE acknowledged = 1;
-        CREATE INDEX chunk_acknowledged_by_task ON chunk (task, attempt) WHERE acknowledged = 1;
-
-        ALTER TABLE ledger ADD COLUMN reservedBytes INTEGER NOT NULL DEFAULT 0 CHECK (reservedBytes >= 0);
-        ALTER TABLE attempt ADD COLUMN reservedBytes INTEGER NOT NULL DEFAULT 0;
-
-        CREATE TABLE ballast (
-            key INTEGER PRIMARY KEY,
-            data BLOB NOT NULL
-        ) STRICT;
         """
 
     /// Adoption: how the launcher of a running attempt is found again, and the terms under which it runs.
