@@ -17,6 +17,10 @@ enum Schema {
             try db.execute(sql: version2)
             try db.execute(sql: "PRAGMA user_version = 2")
         }
+        migrator.registerMigration("v3", foreignKeyChecks: .immediate) { db in
+            for part in version3 { try db.execute(sql: part) }
+            try db.execute(sql: "PRAGMA user_version = 3")
+        }
         return migrator
     }
 
