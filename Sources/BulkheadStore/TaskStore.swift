@@ -52,10 +52,7 @@ extension Store {
             if outboxOn, !discardingMessages, try Outbox.hasPending(db, task: row.key) {
                 return .unacknowledged
             }
-            try Spool.discard(db, task: row.key)
-            try Outbox.discard(db, task: row.key)
-            // Attempts and input go with the task, by their foreign keys.
-            try db.run("DELETE FROM task WHERE key = ?", [row.key])
+            try Self.takeAway(row.key, db)
             return .removed
         }
     }

@@ -1,13 +1,10 @@
 extension Schema {
-    /// The third version, a part for each subject.
-    static let version3 = [retryWaits]
-
     /// The wait before a retry, apart from the caller's `notBefore`: its end on the clock that never jumps, and its
     /// length, which bounds what is left of it under whatever clock the next supervisor starts.
     ///
     /// Of a wait that an earlier version wrote into `notBefore` the length is not known: a policy's default
     /// `maximum-delay` is taken, so that it may end early and never late.
-    private static let retryWaits = """
+    static let retryWaits = """
         ALTER TABLE task ADD COLUMN waitUntil INTEGER;
         ALTER TABLE task ADD COLUMN waitLength INTEGER;
         DROP INDEX task_asleep;
