@@ -198,7 +198,7 @@ struct AttemptWatch: Sendable {
         if decision.event == .retry {
             let wait = terms.retry.backoff.wait(step: task.retries, random: runner.clocks.random())
             finish.retries = task.retries + 1
-            finish.notBefore = now + wait
+            finish.wait = RetryWait(wait, from: runner.clocks.steady())
         }
         finish.verdict = PoolVerdict(
             effect: decision.poolEffect,
