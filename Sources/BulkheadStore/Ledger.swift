@@ -13,15 +13,23 @@ struct Ledger: Sendable, Equatable {
     var chunks: Int64
     /// Bytes of finals that are not acknowledged.
     var finalBytes: Int64
+    /// Bytes that running attempts have reserved for their finals.
+    var reservedBytes: Int64
+
+    /// Bytes of the cap that output cannot have.
+    var bytesHeld: Int64 { finalBytes + reservedBytes }
 
     static func read(_ db: Database) throws -> Ledger {
-        let ledger = try db.first("SELECT storeID, sequence, spoolBytes, chunks, finalBytes FROM ledger") {
+        let ledger = try db.first(
+            "SELECT storeID, sequence, spoolBytes, chunks, finalBytes, reservedBytes FROM ledger"
+        ) {
             Ledger(
                 storeID: try $0.text(),
                 sequence: try $0.integer(),
                 spoolBytes: try $0.integer(),
                 chunks: try $0.integer(),
-                finalBytes: try $0.integer()
+                finalBytes: try $0.integer(),
+                reservedBytes: try $0.integer()
             )
         }
         guard let ledger else { throw DatabaseError.damaged("the table ledger") }
@@ -50,5 +58,11 @@ struct Ledger: Sendable, Equatable {
     static func countFinals(_ db: Database, bytes: Int64) throws {
         guard bytes != 0 else { return }
         try db.run("UPDATE ledger SET finalBytes = finalBytes + ?", [bytes])
+    }
+
+    /// Counts a reservation that was made, or that was given back where the number is below zero.
+    static func countReserved(_ db: Database, bytes: Int64) throws {
+        guard bytes != 0 else { return }
+        try db.run("UPDATE ledger SET reservedBytes = reservedBytes + ?", [bytes])
     }
 }

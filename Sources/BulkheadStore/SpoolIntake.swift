@@ -19,21 +19,17 @@ struct SpoolIntake {
         var attempt: Int
     }
 
-    private let cap: Int64
-    private let chunkBound: Int64
+    private let settings: StoreSettings
     private var room: Int64 = 0
     /// nil for an attempt that does not run.
     private var writers: [Source: Writer?] = [:]
     private var addedBytes: Int64 = 0
     private var addedChunks: Int64 = 0
 
-    init(cap: Int64, chunkBound: Int64) {
-        self.cap = cap
-        self.chunkBound = chunkBound
-    }
+    init(_ settings: StoreSettings) { self.settings = settings }
 
     mutating func append(_ chunks: [OutputChunk], _ db: Database) throws -> AppendOutcome {
-        room = max(cap - (try Ledger.read(db).finalBytes), 0)
+        room = try settings.room(db).forOutput
         for chunk in chunks { try store(chunk, db) }
         for case let writer? in writers.values { try save(writer, db) }
         try Ledger.countChunks(db, bytes: addedBytes, chunks: addedChunks)
@@ -145,13 +141,7 @@ struct SpoolIntake {
         for case let writer? in writers.values where writer.retained > writer.limit {
             try Spool.drop(.task(writer.task), bytes: writer.retained - writer.limit, db)
         }
-        let ledger = try Ledger.read(db)
-        try Spool.drop(
-            .anyone,
-            bytes: ledger.spoolBytes - room,
-            chunks: ledger.chunks - chunkBound,
-            db
-        )
+        try Spool.makeRoom(db, settings)
     }
 
     /// Read anew, since making room may have cost a task of this append some of its output.

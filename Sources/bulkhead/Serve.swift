@@ -190,6 +190,7 @@ extension Settings {
         )
         supervisor.scratchFolder = scratch
         supervisor.spoolCap = spoolCap
+        supervisor.terminalReserve = terminalReserve
         supervisor.resultLimit = resultLimit
         supervisor.dynamicUsers = dynamicUsers
         supervisor.drain = drain

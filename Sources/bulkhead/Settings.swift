@@ -11,6 +11,7 @@ struct Settings {
     var scratch: String?
     var listen: [SocketSetting]
     var spoolCap: Int64
+    var terminalReserve: Int64
     var resultLimit: Int
     var drain: Duration
     var onStop: StopMode
@@ -31,6 +32,9 @@ struct Settings {
         scratch = try sources.readIfWritten(.scratch, PathSetting.self)?.absolute
         listen = try sources.listen(state: state)
         spoolCap = try sources.read(.spoolCap, SizeSetting.self).bytes
+        terminalReserve = try sources.read(.terminalReserve, SizeSetting.self) { size in
+            size.bytes > 0 ? nil : "the terminal reserve is more than nothing"
+        }.bytes
         resultLimit = Int(
             try sources.read(.resultLimit, SizeSetting.self) { size in
                 guard (1...Self.largestResult).contains(size.bytes) else {
@@ -49,13 +53,17 @@ struct Settings {
 
     /// What one value alone cannot tell.
     private func check(_ sources: SettingSources) throws(BulkheadError) {
-        let final = Int64(resultLimit + Limits.finalOverheadBytes)
-        guard spoolCap >= final else {
+        if let mismatch = SpoolRoom.mismatch(
+            cap: spoolCap,
+            terminalReserve: terminalReserve,
+            resultLimit: resultLimit
+        ) {
+            let key = [SettingKey.spoolCap, .terminalReserve, .resultLimit].first(where: sources.isWritten)
             throw sources.error(
-                .spoolCap,
+                key ?? .spoolCap,
                 BulkheadError(
                     .invalidSetting,
-                    "the spool must hold one final message, \(Quantities.text(bytes: final)) at this result-limit"
+                    "\(mismatch); spool-cap is \(Quantities.text(bytes: spoolCap))"
                 )
             )
         }
@@ -111,7 +119,8 @@ struct SettingSources {
     }
 
     private static let commonDefaults: [SettingKey: String] = [
-        .spoolCap: "64MiB", .resultLimit: Quantities.text(bytes: Int64(Limits.resultBytes)), .drain: "0s",
+        .spoolCap: "64MiB", .terminalReserve: "1MiB",
+        .resultLimit: Quantities.text(bytes: Int64(Limits.resultBytes)), .drain: "0s",
         .dynamicUIDs: "2000000000-2000065535", .outbox: "off", .onStop: "leave",
     ]
     private static let userDefaults = commonDefaults.merging(

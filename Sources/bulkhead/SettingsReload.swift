@@ -77,6 +77,7 @@ extension Settings {
             (.scratch, scratch != new.scratch),
             (.listen, listen != new.listen),
             (.spoolCap, spoolCap != new.spoolCap),
+            (.terminalReserve, terminalReserve != new.terminalReserve),
             (.resultLimit, resultLimit != new.resultLimit),
             (.dynamicUIDs, dynamicUsers != new.dynamicUsers),
             (.socketGroup, socketGroup != new.socketGroup),
