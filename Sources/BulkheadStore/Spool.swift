@@ -18,7 +18,11 @@ extension Store {
         let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
         let settings = self.settings
         return try await writer.commit(bytes: bytes) { db in
-            var intake = SpoolIntake(cap: settings.spoolCap, chunkBound: settings.chunkBound)
+            var intake = SpoolIntake(
+                cap: settings.spoolCap,
+                chunkBound: settings.chunkBound,
+                isOwed: settings.outboxOn
+            )
             return try intake.append(chunks, db)
         }
     }
@@ -55,12 +59,12 @@ enum Spool {
     }
 
     static let oldest = """
-        SELECT arrival, task, attempt, channel, offset, length FROM chunk ORDER BY arrival \
+        SELECT \(Extent.ofChunk) FROM chunk ORDER BY arrival \
         LIMIT \(rotationStep)
         """
     // A task's attempts follow one another, so this is the order of arrival.
     static let oldestOfTask = """
-        SELECT arrival, task, attempt, channel, offset, length FROM chunk INDEXED BY chunk_by_attempt \
+        SELECT \(Extent.ofChunk) FROM chunk INDEXED BY chunk_by_attempt \
         WHERE task = ? ORDER BY attempt, arrival LIMIT \(rotationStep)
         """
 
@@ -131,19 +135,25 @@ enum Spool {
             try db.run("DELETE FROM gap WHERE arrival = ?", [neighbour.arrival])
         }
         try db.run(
-            "INSERT INTO gap (arrival, task, attempt, channel, offset, length) VALUES (?, ?, ?, ?, ?, ?)",
-            [whole.arrival, stream.task, stream.attempt, stream.channel.column, whole.offset, whole.length]
+            """
+            INSERT INTO gap (arrival, task, attempt, channel, offset, length, at, owedOffset, owedEnd)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """,
+            [
+                whole.arrival, stream.task, stream.attempt, stream.channel.column, whole.offset,
+                whole.length, whole.at.milliseconds, whole.owed?.lowerBound, whole.owed?.upperBound,
+            ]
         )
     }
 
     /// The last gap that begins before an offset, and the one that begins at another.
     static let gapsAround = """
         SELECT * FROM (
-            SELECT arrival, task, attempt, channel, offset, length FROM gap INDEXED BY gap_by_offset
+            SELECT \(Extent.ofGap) FROM gap INDEXED BY gap_by_offset
             WHERE task = ? AND attempt = ? AND channel = ? AND offset < ? ORDER BY offset DESC LIMIT 1
         )
         UNION ALL
-        SELECT arrival, task, attempt, channel, offset, length FROM gap INDEXED BY gap_by_offset
+        SELECT \(Extent.ofGap) FROM gap INDEXED BY gap_by_offset
         WHERE task = ? AND attempt = ? AND channel = ? AND offset = ?
         """
 
@@ -181,47 +191,5 @@ enum Spool {
             "SELECT COALESCE(SUM(length), 0) FROM \(table) WHERE task = ? AND attempt = ?",
             [task, attempt]
         ) { try $0.integer() } ?? 0
-    }
-}
-
-/// A stretch of one stream: a chunk's place, or a gap.
-struct Extent: Sendable, Equatable {
-    /// Which stream of which attempt.
-    struct Stream: Sendable, Hashable {
-        var task: Int64
-        var attempt: Int
-        var channel: OutputChannel
-    }
-
-    /// Its number in the order of arrival.
-    var arrival: Int64
-    var stream: Stream
-    var offset: Int64
-    var length: Int64
-
-    var end: Int64 { offset + length }
-
-    /// Both as one, which arrived when the newer did; nil where they do not touch.
-    func joined(with other: Extent) -> Extent? {
-        guard stream == other.stream, end == other.offset || other.end == offset else { return nil }
-        return Extent(
-            arrival: max(arrival, other.arrival),
-            stream: stream,
-            offset: min(offset, other.offset),
-            length: length + other.length
-        )
-    }
-}
-
-extension Extent {
-    init(_ columns: inout Columns) throws {
-        arrival = try columns.integer()
-        stream = Stream(
-            task: try columns.integer(),
-            attempt: try columns.count(),
-            channel: try columns.channel()
-        )
-        offset = try columns.integer()
-        length = try columns.integer()
     }
 }

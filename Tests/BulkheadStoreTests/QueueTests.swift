@@ -133,7 +133,9 @@ struct QueueTests {
         ]
         var statements = [
             Store.heads, Store.nextMoments, Store.ahead, Store.expired, Store.readyPools, Spool.oldest,
-            Spool.oldestOfTask, Spool.gapsAround, OutputReader.both, OutputReader.one, Outbox.pending,
+            Spool.oldestOfTask, Spool.gapsAround, OutputReader.both, OutputReader.one,
+            OutboxReader.received, OutboxReader.started, OutboxReader.output, OutboxReader.gaps,
+            OutboxReader.kept, Outbox.pendingOfTask, Outbox.gapAround,
         ]
         for change in lists {
             var filter = TaskFilter()
