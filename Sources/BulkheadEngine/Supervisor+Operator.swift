@@ -13,7 +13,8 @@ extension Supervisor {
         let named = Set(catalog.entries.values.map(\.policy.pool)).union(catalog.pools.keys)
         var reports: [PoolReport] = []
         for name in used.union(named).sorted() {
-            let state = await dispatcher.state(of: name)
+            var state = await dispatcher.state(of: name)
+            state.health.backoffUntil = state.health.backoffUntil.map(settings.clocks.date)
             reports.append(
                 PoolReport(
                     name: name,
@@ -30,6 +31,9 @@ extension Supervisor {
 
     /// The task types, and the files that give none.
     public func plugins() async -> [PluginReport] { catalog.current.reports }
+
+    /// The start's moment plus the time since, whatever the wall clock did meanwhile.
+    public var steadyNow: Timestamp { settings.clocks.steady() }
 
     /// The supervisor as it stands.
     public func report() async throws(BulkheadError) -> SupervisorReport {

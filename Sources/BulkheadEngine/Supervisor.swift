@@ -153,6 +153,7 @@ public final class Supervisor: Service, Sendable {
         let left = try await recovery.find()
         await loadSettledCatalog()
         await dispatcher.load(try await mirror.restore(into: store))
+        try await store.clampWaits(now: settings.clocks.steady())
         let report = await recovery.run(left)
         life.withLock { life in
             life.recovery = report

@@ -39,8 +39,7 @@ struct OperatorRoutes: Sendable {
 
     @Sendable private func status(_ request: Request, _ context: CallContext) async throws -> Response {
         _ = try Query(request)
-        let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
-        return Response(StatusJSON.value(try await supervisor.report(), now: now))
+        return Response(StatusJSON.value(try await supervisor.report(), now: supervisor.steadyNow))
     }
 
     @Sendable private func prune(_ request: Request, _ context: CallContext) async throws -> Response {

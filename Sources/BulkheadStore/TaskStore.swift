@@ -69,7 +69,8 @@ extension Store {
         guard let next = row.record.status.after(event), next.isTerminal else { return nil }
         let isQueued = try db.changes(
             """
-            UPDATE task SET status = ?, error = ?, completedAt = ?, ready = 0, waitingFor = NULL
+            UPDATE task SET status = ?, error = ?, completedAt = ?, ready = 0, waitUntil = NULL, waitLength = NULL,
+                waitingFor = NULL
             WHERE key = ? AND status = 'queued' AND attempt = ?
             """,
             [
