@@ -76,8 +76,7 @@ extension Outbox {
             ]
         ) { try $0.flag() }
         guard let isOwed else { return false }
-        if isOwed { try db.run("UPDATE chunk SET owed = 0 WHERE arrival = ?", [place.arrival]) }
-        return true
+        return try !isOwed || Spool.acknowledgeChunk(db, arrival: place.arrival)
     }
 
     private static func acknowledgeGap(_ told: Extent, _ db: Database) throws -> Bool {

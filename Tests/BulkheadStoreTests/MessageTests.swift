@@ -204,11 +204,11 @@ struct MessageTests {
         try await StoreWorkbench.run(outboxOn: true) { bench, store in
             try await bench.run(store, 1)
             let told = try await store.allMessages()
-            _ = try await store.putBack(try bench.id(1), attempt: 1, notBefore: nil, waitingFor: "memory")
+            _ = try await store.putBack(try bench.id(1), attempt: 1, waitingFor: "memory")
             _ = try await store.startAttempt(try bench.start(1))
             #expect(try await store.allMessages() == told)
             _ = try await store.acknowledge(told.map(\.messageID), now: bench.now)
-            _ = try await store.putBack(try bench.id(1), attempt: 1, notBefore: nil, waitingFor: "memory")
+            _ = try await store.putBack(try bench.id(1), attempt: 1, waitingFor: "memory")
             _ = try await store.startAttempt(try bench.start(1))
             #expect(try await store.allMessages().isEmpty)
         }

@@ -1,4 +1,6 @@
 import BulkheadCore
+import Foundation
+import GRDB
 import Testing
 
 @testable import BulkheadStore
@@ -213,6 +215,41 @@ struct SpoolTests {
                 _ = try await store.output(of: id, query)
             }
             #expect(error.code == .notFound)
+        }
+    }
+
+    @Test("what a controller has goes first, whoever's it is and however new")
+    func acknowledgedFirst() async throws {
+        try await StoreWorkbench.run(spoolCap: 12) { bench, store in
+            for number in 1...2 { try await bench.run(store, number) }
+            _ = try await store.append([
+                try bench.chunk(1, at: 0, "old!"), try bench.chunk(2, at: 0, "have"),
+                try bench.chunk(2, at: 4, "new!"),
+            ])
+            try await store.writer.commit { db in
+                let arrival = try Int64.fetchOne(
+                    db,
+                    sql: "SELECT arrival FROM chunk WHERE data = ?",
+                    arguments: [Data("have".utf8)]
+                )
+                #expect(try Spool.acknowledgeChunk(db, arrival: arrival ?? 0))
+                #expect(try !Spool.acknowledgeChunk(db, arrival: 999))
+            }
+            _ = try await store.append([try bench.chunk(1, at: 4, "more")])
+            #expect(try await spelled(store, try bench.id(1)) == ["stdout@0 old!", "stdout@4 more"])
+            #expect(try await spelled(store, try bench.id(2)) == ["stdout@0 gap 4", "stdout@4 new!"])
+            // Over its own limit a task gives what a controller has of it before what is older.
+            try await store.writer.commit { db in
+                try db.execute(
+                    sql: "UPDATE chunk SET acknowledged = 1 WHERE data = ?",
+                    arguments: [Data("more".utf8)]
+                )
+            }
+            _ = try await store.append([try bench.chunk(1, at: 8, "last", limit: 8)])
+            #expect(
+                try await spelled(store, try bench.id(1))
+                    == ["stdout@0 old!", "stdout@4 gap 4", "stdout@8 last"]
+            )
         }
     }
 
