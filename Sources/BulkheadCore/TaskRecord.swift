@@ -32,6 +32,8 @@ public struct TaskRecord: Sendable, Equatable {
     public var submittedAt: Timestamp
     /// It does not start before this moment.
     public var notBefore: Timestamp?
+    /// The end of its wait before a retry, on the clock that the engine waits by.
+    public var waitUntil: Timestamp?
     /// It does not start after this moment.
     public var expiresAt: Timestamp?
     /// When the latest attempt began.

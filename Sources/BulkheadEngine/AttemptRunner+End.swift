@@ -87,7 +87,6 @@ extension AttemptRunner {
         let queued = try await store.putBack(
             task.id,
             attempt: task.attempt,
-            notBefore: nil,
             waitingFor: reason
         )
         feed.tell(task.id)

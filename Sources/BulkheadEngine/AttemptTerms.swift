@@ -25,7 +25,8 @@ struct AttemptTerms: Sendable, Equatable {
     var grace: Duration
     var cpu: Duration?
     var memory: Int64?
-    var onDenied: SandboxPolicy.OnDenied
+    /// What to say of denied calls.
+    var denials: DenialAdvice
     var hasFilter: Bool
     /// The handler's file and its policy's, as the user knows them.
     var handlerFile: String
@@ -43,7 +44,7 @@ struct AttemptTerms: Sendable, Equatable {
         grace = policy.grace
         cpu = policy.limits.cpu
         memory = policy.limits.memory
-        onDenied = policy.sandbox.onDenied
+        denials = DenialAdvice(policy.sandbox)
         hasFilter = entry.sandbox.filter != nil
         handlerFile = entry.handler.sourcePath
         policyFile = entry.policyFile ?? "policies/\(entry.type).yaml"
@@ -64,7 +65,7 @@ extension AttemptTerms {
             "retryJitter": .string(retry.backoff.jitter.rawValue),
             "recovery": .string(recovery.mode.rawValue),
             "recoveryLimit": .integer(recovery.limit), "grace": .integer(grace.wholeNanoseconds),
-            "onDenied": .string(onDenied.rawValue), "hasFilter": .bool(hasFilter),
+            "onDenied": .string(denials.onDenied.rawValue), "hasFilter": .bool(hasFilter),
             "handlerFile": .string(handlerFile), "policyFile": .string(policyFile),
             "warnings": .array(warnings.map { .string($0) }),
         ]
@@ -72,6 +73,9 @@ extension AttemptTerms {
         object["timeout"] = timeout.map { .integer($0.wholeNanoseconds) }
         object["cpu"] = cpu.map { .integer($0.wholeNanoseconds) }
         object["memory"] = memory.map { .integer($0) }
+        object["preset"] = .string(denials.preset.rawValue)
+        object["network"] = .string(denials.network.rawValue)
+        object["deny"] = .array(denials.deny.map { .string($0.description) })
         return .object(object)
     }
 
@@ -102,10 +106,22 @@ extension AttemptTerms {
         self.grace = grace
         cpu = time("cpu")
         memory = value["memory"]?.integer
-        self.onDenied = onDenied
+        denials = DenialAdvice(Self.sandbox(value, onDenied: onDenied))
         self.hasFilter = hasFilter
         self.handlerFile = handlerFile
         self.policyFile = policyFile
         self.warnings = warnings.compactMap(\.string)
+    }
+
+    /// What of a sandbox its advice is made of; what an earlier version did not note is as by default.
+    private static func sandbox(_ value: JSONValue, onDenied: SandboxPolicy.OnDenied) -> SandboxPolicy {
+        var sandbox = SandboxPolicy()
+        sandbox.onDenied = onDenied
+        sandbox.preset = value["preset"]?.string.flatMap(Preset.init(rawValue:)) ?? sandbox.preset
+        sandbox.network =
+            value["network"]?.string.flatMap(SandboxPolicy.Network.init(rawValue:)) ?? sandbox.network
+        sandbox.deny =
+            value["deny"]?.array?.compactMap(\.string).compactMap { try? SyscallSelector($0) } ?? []
+        return sandbox
     }
 }

@@ -127,7 +127,7 @@ struct AttemptWatch: Sendable {
         case .memory: return .outOfMemory(limit: terms.memory ?? 0)
         case .syscallDenied:
             // Under errno a single call ends nothing: the one that did was one too many.
-            guard terms.onDenied == .kill, let number = outcome.killedBySyscall else {
+            guard terms.denials.onDenied == .kill, let number = outcome.killedBySyscall else {
                 return .tooManyDenials(limit: Limits.deniedCalls)
             }
             return .syscallDenied(name: DeniedCalls.name(of: number))
@@ -164,7 +164,7 @@ struct AttemptWatch: Sendable {
         finish.outcome = "stopped"
         finish.result = said.result
         finish.progress = said.progress
-        finish.deniedSyscalls = denied.entries(action: terms.onDenied)
+        finish.deniedSyscalls = denied.entries(terms.denials.onDenied)
         finish.usage = usage(of: outcome)
         finish.warnings = terms.warnings + said.warnings
         return finish
@@ -187,7 +187,7 @@ struct AttemptWatch: Sendable {
         finish.error = decision.error
         finish.result = said.result
         finish.progress = said.progress
-        finish.deniedSyscalls = denied.entries(action: terms.onDenied)
+        finish.deniedSyscalls = denied.entries(terms.denials.onDenied)
         finish.usage = outcome.map(usage)
         finish.warnings =
             terms.warnings + said.warnings + notes(on: outcome) + [decision.warning].compactMap { $0 }
@@ -198,7 +198,7 @@ struct AttemptWatch: Sendable {
         if decision.event == .retry {
             let wait = terms.retry.backoff.wait(step: task.retries, random: runner.clocks.random())
             finish.retries = task.retries + 1
-            finish.notBefore = now + wait
+            finish.wait = RetryWait(wait, from: runner.clocks.steady())
         }
         finish.verdict = PoolVerdict(
             effect: decision.poolEffect,

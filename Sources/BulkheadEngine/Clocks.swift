@@ -25,6 +25,9 @@ public struct Clocks: Sendable {
         self.randomBits = randomBits
     }
 
+    /// The date at which a moment of the steady clock comes, as the wall clock stands now.
+    func date(of moment: Timestamp) -> Timestamp { wall() + (moment - steady()) }
+
     /// The machine's clocks and its source of randomness.
     public static let system = Clocks(
         wall: { currentWallTime() },

@@ -15,21 +15,18 @@ struct DeniedCalls: Sendable {
         counts[number] = max(counts[number] ?? 0, count)
     }
 
-    /// The calls for the record, the most frequent first.
-    func entries(action: SandboxPolicy.OnDenied) -> [DeniedSyscall] {
+    /// The calls for the record, the most frequent first, each with what it met.
+    func entries(_ onDenied: SandboxPolicy.OnDenied) -> [DeniedSyscall] {
         counts.map {
-            DeniedSyscall(name: Self.name(of: $0), count: Int64(clamping: $1), action: action.rawValue)
+            let name = Self.name(of: $0)
+            let action = AuditRule.action(on: name, onDenied)
+            return DeniedSyscall(name: name, count: Int64(clamping: $1), action: action.rawValue)
         }
         .sorted { ($1.count, $0.name) < ($0.count, $1.name) }
     }
 
     /// What to say of them in an error's hint; nil where there were none.
     func hint(under terms: AttemptTerms) -> String? {
-        guard !counts.isEmpty else { return nil }
-        let names = counts.keys.map(Self.name).sorted()
-        let shown =
-            names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
-        return
-            "the sandbox denied \(shown); if the handler needs it, sandbox.syscalls.allow in \(terms.policyFile) gives it"
+        terms.denials.sentences(on: counts.keys.map(Self.name), file: terms.policyFile)
     }
 }

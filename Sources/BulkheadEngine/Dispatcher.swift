@@ -166,11 +166,12 @@ actor Dispatcher {
         let state = pools[pool] ?? PoolState()
         if let until = state.health.backoffUntil {
             return until > now
-                ? "pool \(pool) backs off until \(until), after \(state.health.failures) failures in a row"
+                ? "pool \(pool) backs off until \(clocks.date(of: until)), after \(state.health.failures) failures in a row"
                 : "pool \(pool) runs one probe after \(state.health.failures) failures in a row"
         }
         if let launchPause, launchPause.until > now {
-            return "no task could be launched (\(launchPause.reason)); tried again at \(launchPause.until)"
+            return
+                "no task could be launched (\(launchPause.reason)); tried again at \(clocks.date(of: launchPause.until))"
         }
         if state.running.count >= settings.concurrency {
             return "a free slot in pool \(pool) (\(state.running.count) of \(settings.concurrency) are taken)"
@@ -183,20 +184,22 @@ actor Dispatcher {
     private func pass(_ group: inout DiscardingTaskGroup) async throws {
         try await moveDueTasks()
         if let launchPause, launchPause.until > clocks.steady() {
-            setAlarm(nextDate: nil)
+            setAlarm(NextWake())
             return
         }
         for pool in try await store.poolsWithReadyTasks() where isDispatching {
             try await startTasks(of: pool, &group)
         }
-        setAlarm(nextDate: try await store.nextWake())
+        setAlarm(try await store.nextWake())
     }
 
     private func moveDueTasks() async throws {
-        let now = clocks.wall()
-        guard let next = try await store.nextWake(), next <= now else { return }
-        for task in try await store.expireDue(now: now) { runner.feed.tell(task.id) }
-        _ = try await store.wakeDue(now: now)
+        let (date, steady) = (clocks.wall(), clocks.steady())
+        let next = try await store.nextWake()
+        let isDue = next.date.map { $0 <= date } ?? false
+        guard isDue || next.wait.map({ $0 <= steady }) ?? false else { return }
+        for task in try await store.expireDue(now: date) { runner.feed.tell(task.id) }
+        _ = try await store.wakeDue(date: date, steady: steady)
     }
 
     private func startTasks(of name: PoolName, _ group: inout DiscardingTaskGroup) async throws {
@@ -273,10 +276,11 @@ actor Dispatcher {
     }
 
     /// Arranges the next look for the earliest moment for which something waits.
-    private func setAlarm(nextDate: Timestamp?) {
+    private func setAlarm(_ next: NextWake) {
         let now = clocks.steady()
         var waits = pools.values.compactMap(\.health.backoffUntil).filter { $0 > now }.map { $0 - now }
-        if let nextDate { waits.append(nextDate - clocks.wall()) }
+        if let date = next.date { waits.append(date - clocks.wall()) }
+        if let wait = next.wait { waits.append(wait - now) }
         if let launchPause { waits.append(launchPause.until - now) }
         if let wait = waits.min() {
             setAlarm(after: min(max(wait, .milliseconds(1)), Self.longestSleep))

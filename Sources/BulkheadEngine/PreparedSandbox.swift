@@ -40,9 +40,17 @@ struct PreparedSandbox: Sendable {
             program: filter.bytes,
             hasListener: filter.needsListener,
             firstExecNotified: filter.firstExecNotified,
-            onDenied: policy.onDenied == .kill ? .kill : .errno(Self.operationNotPermitted),
+            onDenied: deniedAction,
             deniedLimit: Limits.deniedCalls
         )
+    }
+
+    private var deniedAction: DeniedAction {
+        switch policy.onDenied {
+        case .errno: .errno(Self.operationNotPermitted)
+        case .kill: .kill
+        case .audit: .audit(errno: Self.operationNotPermitted, held: AuditRule.heldNumbers())
+        }
     }
 
     /// EPERM (errno(3)).

@@ -13,7 +13,8 @@ extension Supervisor {
         let named = Set(catalog.entries.values.map(\.policy.pool)).union(catalog.pools.keys)
         var reports: [PoolReport] = []
         for name in used.union(named).sorted() {
-            let state = await dispatcher.state(of: name)
+            var state = await dispatcher.state(of: name)
+            state.health.backoffUntil = state.health.backoffUntil.map(settings.clocks.date)
             reports.append(
                 PoolReport(
                     name: name,
@@ -31,10 +32,13 @@ extension Supervisor {
     /// The task types, and the files that give none.
     public func plugins() async -> [PluginReport] { catalog.current.reports }
 
+    /// The start's moment plus the time since, whatever the wall clock did meanwhile.
+    public var steadyNow: Timestamp { settings.clocks.steady() }
+
     /// The supervisor as it stands.
     public func report() async throws(BulkheadError) -> SupervisorReport {
         let (counts, bytes) = try await typed { (try await store.counts(), try await store.spoolBytes()) }
-        return SupervisorReport(
+        var report = SupervisorReport(
             version: settings.version,
             pid: getpid(),
             startedAt: startedAt,
@@ -49,6 +53,16 @@ extension Supervisor {
             pools: try await pools(),
             problems: catalog.current.reports.flatMap(\.problems)
         )
+        report.retention = retention.report
+        return report
+    }
+
+    /// Takes terminal tasks away by hand.
+    /// - Parameter request: Which.
+    /// - Returns: What went; with a cursor, there may be more.
+    /// - Throws: ``BulkheadError`` where the store could not read or write.
+    public func prune(_ request: PruneRequest) async throws(BulkheadError) -> PruneReport {
+        try await retention.prune(request)
     }
 
     /// Whether the store answers.

@@ -117,7 +117,9 @@ extension Supervisor {
 
     /// A page of tasks, newest first.
     public func tasks(_ filter: TaskFilter) async throws(BulkheadError) -> TaskPage {
-        try await typed { try await store.tasks(filter) }
+        var page = try await typed { try await store.tasks(filter) }
+        page.tasks = page.tasks.map(dated)
+        return page
     }
 
     /// Waits until a task is terminal.
@@ -248,7 +250,7 @@ extension Supervisor {
     private func report(on task: TaskRecord) async throws(BulkheadError) -> TaskReport {
         try await typed {
             var report = TaskReport(
-                task: task,
+                task: dated(task),
                 attempts: try await store.attempts(of: task.id, limit: Limits.attemptsShown)
             )
             if task.status == .queued {
@@ -259,10 +261,20 @@ extension Supervisor {
         }
     }
 
+    /// The task with the date of its next try, where it waits for one, as the wall clock stands now.
+    private func dated(_ task: TaskRecord) -> TaskRecord {
+        guard let end = task.waitUntil else { return task }
+        var dated = task
+        dated.notBefore = settings.clocks.date(of: end)
+        return dated
+    }
+
     private func obstacle(for task: TaskRecord) async -> String? {
         if phase == .recovering { return "the end of recovery" }
-        if let date = task.notBefore, date > settings.clocks.wall() {
-            return task.retries > 0 ? "its next try at \(date)" : "its notBefore, \(date)"
+        if let end = task.waitUntil {
+            if end > settings.clocks.steady() { return "its next try at \(settings.clocks.date(of: end))" }
+        } else if let date = task.notBefore, date > settings.clocks.wall() {
+            return "its notBefore, \(date)"
         }
         return await dispatcher.obstacle(in: task.pool)
     }

@@ -52,6 +52,8 @@ public enum NotificationAnswer: Sendable, Equatable {
     case proceed
     /// The call fails with this errno and is counted.
     case deny(errno: Int32)
+    /// The call is counted and goes through all the same.
+    case letThrough
     /// The call is counted, and the whole tree is ended for it, unanswered.
     case denyAndKill
 }
@@ -105,6 +107,7 @@ public struct NotificationRule: Sendable, Equatable {
         switch onDenied {
         case .errno(let errno): return .deny(errno: errno)
         case .kill: return .denyAndKill
+        case .audit(let errno, let held): return held.contains(number) ? .deny(errno: errno) : .letThrough
         }
     }
 }

@@ -64,6 +64,8 @@ public enum DeniedAction: Sendable, Equatable {
     case errno(Int32)
     /// The whole tree is killed at the first one.
     case kill
+    /// The call goes through, but for those of the held numbers, which fail with the errno.
+    case audit(errno: Int32, held: [UInt32])
 }
 
 /// A cgroup file that counts kills by the out-of-memory killer in a line `oom_kill N`.

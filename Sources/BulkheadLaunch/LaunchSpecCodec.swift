@@ -158,6 +158,11 @@ extension FilterSpec {
         case .kill:
             writer.put(UInt8(2))
             writer.put(Int32(0))
+        case .audit(let errno, let held):
+            writer.put(UInt8(3))
+            writer.put(errno)
+            writer.put(UInt32(held.count))
+            for number in held { writer.put(number) }
         }
         writer.put(deniedLimit)
     }
@@ -173,17 +178,28 @@ extension FilterSpec {
             program: program,
             hasListener: hasListener,
             firstExecNotified: firstExecNotified,
-            onDenied: try Self.action(action, errno),
+            onDenied: try Self.action(action, errno, &reader),
             deniedLimit: try reader.number(UInt64.self, "denied limit")
         )
     }
 
     /// The kernel takes errnos of 1 to 4095 alone; another one would let the call appear to succeed.
-    private static func action(_ kind: UInt8, _ errno: Int32) throws(CodecError) -> DeniedAction {
+    private static func action(
+        _ kind: UInt8,
+        _ errno: Int32,
+        _ reader: inout ByteReader
+    ) throws(CodecError) -> DeniedAction {
+        if kind == 1 || kind == 3, !(1...4095).contains(errno) {
+            throw .unknownValue(field: "denied errno", value: UInt64(UInt32(bitPattern: errno)))
+        }
         switch kind {
-        case 1 where (1...4095).contains(errno): .errno(errno)
-        case 1: throw .unknownValue(field: "denied errno", value: UInt64(UInt32(bitPattern: errno)))
-        case 2: .kill
+        case 1: return .errno(errno)
+        case 2: return .kill
+        case 3:
+            let held = try reader.list("held calls") { reader throws(CodecError) in
+                try reader.number(UInt32.self, "held calls")
+            }
+            return .audit(errno: errno, held: held)
         default: throw .unknownValue(field: "denied action", value: UInt64(kind))
         }
     }

@@ -28,11 +28,7 @@ extension PolicyReader {
             draft.deny = value
         },
         "on-denied": { value, draft in
-            guard let onDenied: SandboxPolicy.OnDenied = value.choice() else { return }
-            if onDenied == .audit {
-                value.refuse("this version does not enforce \"audit\" yet; use errno or kill")
-            }
-            draft.policy.sandbox.onDenied = onDenied
+            draft.policy.sandbox.onDenied = value.choice() ?? draft.policy.sandbox.onDenied
         },
     ])
 }

@@ -50,7 +50,8 @@ public struct SystemCallRules: Sendable, Hashable {
         architecture = table.architecture
         self.rules = rules
         unknown = preset.givesEverything && policy.network == .host ? .allow : .unimplemented
-        warnings = network.warnings(allowed: allowed.subtracting(denied))
+        warnings =
+            network.warnings(allowed: allowed.subtracting(denied)) + AuditRule.warnings(policy.onDenied)
     }
 
     /// The verdict on a call of this architecture.

@@ -246,7 +246,8 @@ final class CommitWriter: Sendable {
 /// long the log is by nothing but a checkpoint, so its growth is estimated, rather from above: a lone submit
 /// dirties about twelve pages, a thousand in one group about one each.
 struct Checkpointer {
-    private static let pageBytes = 4_096
+    /// Bytes of a page, SQLite's default.
+    static let pageBytes = 4_096
     /// Pages that every group dirties: counters, and the ends of tables and indexes.
     private static let pagesPerGroup = 10
     /// Changed rows for each further page.

@@ -17,8 +17,15 @@ enum Schema {
             try db.execute(sql: version2)
             try db.execute(sql: "PRAGMA user_version = 2")
         }
+        migrator.registerMigration("v3", foreignKeyChecks: .immediate) { db in
+            for statements in version3 { try db.execute(sql: statements) }
+            try db.execute(sql: "PRAGMA user_version = 3")
+        }
         return migrator
     }
+
+    /// The third version, in parts by subject.
+    private static let version3 = [retention, retryWaits, spool]
 
     /// Sees that a file is empty, or a database of this version of Bulkhead or an earlier one.
     /// - Throws: ``BulkheadError`` with the code `storage`.

@@ -124,6 +124,23 @@ public struct PoolVerdict: Sendable {
     )
 }
 
+/// The wait before a retry.
+public struct RetryWait: Sendable, Equatable {
+    /// Its end, on the clock that the engine waits by.
+    public var until: Timestamp
+    /// How long it is: after a restart, under whatever clock, not more than this is left of it.
+    public var length: Duration
+
+    /// Makes a wait that begins now.
+    /// - Parameters:
+    ///   - length: How long it is.
+    ///   - now: The moment, on the clock that the engine waits by.
+    public init(_ length: Duration, from now: Timestamp) {
+        until = now + length
+        self.length = length
+    }
+}
+
 /// The end of an attempt.
 public struct AttemptFinish: Sendable {
     /// The task.
@@ -148,8 +165,8 @@ public struct AttemptFinish: Sendable {
     public var usage: TaskUsage?
     /// Warnings to add.
     public var warnings: [String] = []
-    /// The moment before which a further attempt does not start.
-    public var notBefore: Timestamp?
+    /// How long a further attempt waits; nil does not wait.
+    public var wait: RetryWait?
     /// The count of losses over the task's life from now on; nil leaves it.
     public var interruptions: Int?
     /// The count of losses in a row from now on; nil leaves it.
@@ -188,6 +205,20 @@ public struct PoolRecord: Sendable, Equatable {
     public init(health: PoolHealth, revision: Int64) {
         self.health = health
         self.revision = revision
+    }
+}
+
+/// The next moments at which the queue has something to do.
+public struct NextWake: Sendable, Equatable {
+    /// The earliest date for which a task waits, by the wall clock: a `notBefore` or an `expiresAt`.
+    public var date: Timestamp?
+    /// The earliest end of a wait before a retry, on the clock that the engine waits by.
+    public var wait: Timestamp?
+
+    /// Makes the moments; nil where nothing waits.
+    public init(date: Timestamp? = nil, wait: Timestamp? = nil) {
+        self.date = date
+        self.wait = wait
     }
 }
 

@@ -21,7 +21,7 @@ struct TaskRow: Sendable {
         SELECT t.key, t.sequence, t.id, t.type, t.pool, t.status, t.run, t.attempt, t.interruptions,
             t.lossesInRow, t.retries, t.priority, t.caller, t.submittedAt, t.notBefore, t.expiresAt,
             t.startedAt, t.completedAt, t.progressFraction, t.progressMessage, t.stdoutBytes,
-            t.stderrBytes, t.droppedBytes, t.cancelRequested, t.waitingFor, i.params, i.metadata,
+            t.stderrBytes, t.droppedBytes, t.cancelRequested, t.waitUntil, t.waitingFor, i.params, i.metadata,
             t.result, t.error, t.deniedSyscalls, t.usage, t.warnings
         FROM task t JOIN input i ON i.task = t.key\u{20}
         """
@@ -61,6 +61,7 @@ struct TaskRow: Sendable {
         try Self.readCounters(&columns, into: &record)
         try Self.readMoments(&columns, into: &record)
         record.cancelRequested = try columns.flag()
+        record.waitUntil = try columns.optionalMoment()
         waitingFor = try columns.optionalText()
         params = try columns.text()
         metadata = try columns.optionalText()

@@ -55,14 +55,12 @@ extension Store {
     /// - Parameters:
     ///   - id: The task.
     ///   - attempt: The attempt that could not be launched.
-    ///   - notBefore: The moment before which it is not tried again.
     ///   - waitingFor: What it waits for, in plain words, shown until it starts.
     /// - Returns: The task, or nil where that attempt does not run.
     /// - Throws: ``BulkheadError`` where the database could not be written.
     public func putBack(
         _ id: TaskID,
         attempt: Int,
-        notBefore: Timestamp?,
         waitingFor: String
     ) async throws(BulkheadError) -> TaskRecord? {
         try await writer.commit { db -> TaskRow? in
@@ -72,7 +70,7 @@ extension Store {
             try Spool.discard(db, task: row.key, attempt: attempt)
             let isRunning = try db.changes(
                 """
-                UPDATE task SET status = ?, ready = ?, attempt = attempt - 1, notBefore = ?, waitingFor = ?,
+                UPDATE task SET status = ?, ready = 1, attempt = attempt - 1, waitingFor = ?,
                     startedAt = (
                         SELECT a.startedAt FROM attempt a
                         WHERE a.task = task.key AND a.attempt = task.attempt - 1 AND a.run = task.run
@@ -80,8 +78,7 @@ extension Store {
                 WHERE key = ? AND status = 'running' AND attempt = ?
                 """,
                 [
-                    next.rawValue, notBefore == nil, notBefore?.milliseconds,
-                    waitingFor.cut(toBytes: Limits.messageBytes), row.key, attempt,
+                    next.rawValue, waitingFor.cut(toBytes: Limits.messageBytes), row.key, attempt,
                 ]
             )
             guard isRunning else { throw DatabaseError.damaged("the table task") }

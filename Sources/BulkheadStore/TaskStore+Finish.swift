@@ -37,20 +37,21 @@ extension Store {
         _ db: Database
     ) throws -> Bool {
         let task = row.record
-        let isReady = !next.isTerminal && (finish.notBefore.map { $0 <= finish.now } ?? true)
+        let wait = next.isTerminal ? nil : finish.wait
         var warnings = try row.parsedWarnings()
         for warning in finish.warnings { warnings.append(warning) }
         let denied = addUp(try row.parsedDenied(), finish.deniedSyscalls, &warnings)
         let progress = finish.progress ?? task.progress
         return try db.changes(
             """
-            UPDATE task SET status = ?, ready = ?, notBefore = ?, completedAt = ?, error = ?, result = ?,
+            UPDATE task SET status = ?, ready = ?, waitUntil = ?, waitLength = ?, completedAt = ?, error = ?, result = ?,
                 progressFraction = ?, progressMessage = ?, deniedSyscalls = ?, usage = ?, warnings = ?,
                 interruptions = ?, lossesInRow = ?, retries = ?, cancelRequested = ?
             WHERE key = ? AND status = 'running' AND attempt = ?
             """,
             [
-                next.rawValue, isReady, (next.isTerminal ? task.notBefore : finish.notBefore)?.milliseconds,
+                next.rawValue, !next.isTerminal && wait == nil, wait?.until.milliseconds,
+                wait?.length.wholeMilliseconds,
                 next.isTerminal ? finish.now.milliseconds : nil,
                 finish.error.map { StoredJSON.value($0).text }, result, progress?.fraction,
                 progress?.message, denied.isEmpty ? nil : StoredJSON.value(denied).text,

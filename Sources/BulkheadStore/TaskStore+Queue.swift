@@ -7,17 +7,32 @@ extension Store {
     /// The place in a queue up to which ``queuePosition(of:)`` counts.
     public static let queuePositionBound = 10_000
 
-    /// Makes those queued tasks ready whose `notBefore` has passed, a bounded number at a time.
-    /// - Parameter now: The moment.
+    /// Makes those queued tasks ready whose `notBefore` has passed or whose wait is over, a bounded number at a time.
+    /// - Parameters:
+    ///   - date: The moment by the wall clock, for `notBefore`.
+    ///   - steady: The moment on the clock that the engine waits by, for the waits before a retry.
     /// - Returns: Whether there were any; then more may be left.
     /// - Throws: ``BulkheadError`` where the database could not be written.
-    public func wakeDue(now: Timestamp) async throws(BulkheadError) -> Bool {
+    public func wakeDue(date: Timestamp, steady: Timestamp) async throws(BulkheadError) -> Bool {
         try await writer.commit { db in
-            try db.changes(
+            let isDate = try db.changes(Self.wakeByDate, [date.milliseconds])
+            let isWait = try db.changes(Self.wakeByWait, [steady.milliseconds])
+            return isDate || isWait
+        }
+    }
+
+    /// Brings the waits before a retry into what they may be under this clock: none is longer than when it began.
+    ///
+    /// To be called once at the start, since the clock that the engine waits by begins anew with each supervisor.
+    /// - Parameter now: The moment, on the clock that the engine waits by.
+    /// - Throws: ``BulkheadError`` where the database could not be written.
+    public func clampWaits(now: Timestamp) async throws(BulkheadError) {
+        try await writer.commit { db in
+            try db.run(
                 """
-                UPDATE task SET ready = 1 WHERE key IN (
-                    SELECT key FROM task INDEXED BY task_asleep
-                    WHERE status = 'queued' AND ready = 0 AND notBefore <= ? LIMIT \(Self.sweepStep)
+                UPDATE task SET waitUntil = ?1 + waitLength WHERE key IN (
+                    SELECT key FROM task INDEXED BY task_waiting
+                    WHERE status = 'queued' AND waitUntil IS NOT NULL AND waitUntil > ?1 + waitLength
                 )
                 """,
                 [now.milliseconds]
@@ -46,11 +61,12 @@ extension Store {
         return records
     }
 
-    /// The earliest moment at which ``wakeDue(now:)`` or ``expireDue(now:)`` has something to do.
-    public func nextWake() async throws(BulkheadError) -> Timestamp? {
+    /// The earliest moments at which ``wakeDue(date:steady:)`` or ``expireDue(now:)`` has something to do.
+    public func nextWake() async throws(BulkheadError) -> NextWake {
         try await read { db in
-            let moments = try db.rows(Self.nextMoments) { try $0.optionalMoment() }
-            return moments.compactMap(\.self).min()
+            let dates = try db.rows(Self.nextDates) { try $0.optionalMoment() }
+            let wait = try db.first(Self.nextWait) { try $0.optionalMoment() }
+            return NextWake(date: dates.compactMap(\.self).min(), wait: wait ?? nil)
         }
     }
 
@@ -152,8 +168,25 @@ extension Store {
         )
         """
     )
-    static let nextMoments = """
-        SELECT MIN(notBefore) FROM task INDEXED BY task_asleep WHERE status = 'queued' AND ready = 0
+    static let wakeByDate = """
+        UPDATE task SET ready = 1 WHERE key IN (
+            SELECT key FROM task INDEXED BY task_asleep
+            WHERE status = 'queued' AND ready = 0 AND waitUntil IS NULL AND notBefore <= ? LIMIT \(sweepStep)
+        )
+        """
+    static let wakeByWait = """
+        UPDATE task SET ready = 1, waitUntil = NULL, waitLength = NULL WHERE key IN (
+            SELECT key FROM task INDEXED BY task_waiting
+            WHERE status = 'queued' AND waitUntil IS NOT NULL AND waitUntil <= ? LIMIT \(sweepStep)
+        )
+        """
+    static let nextWait = """
+        SELECT MIN(waitUntil) FROM task INDEXED BY task_waiting
+        WHERE status = 'queued' AND waitUntil IS NOT NULL
+        """
+    static let nextDates = """
+        SELECT MIN(notBefore) FROM task INDEXED BY task_asleep
+        WHERE status = 'queued' AND ready = 0 AND waitUntil IS NULL
         UNION ALL
         SELECT MIN(expiresAt) FROM task INDEXED BY task_expiring
         WHERE status = 'queued' AND expiresAt IS NOT NULL

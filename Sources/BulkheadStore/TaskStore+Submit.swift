@@ -107,7 +107,7 @@ extension Store {
                 lossesInRow = 0, retries = 0, priority = ?, caller = ?, submittedAt = ?, notBefore = ?,
                 expiresAt = ?, startedAt = NULL, completedAt = NULL, progressFraction = NULL,
                 progressMessage = NULL, result = NULL, error = NULL, deniedSyscalls = NULL, usage = NULL,
-                warnings = NULL, cancelRequested = 0, waitingFor = NULL
+                warnings = NULL, cancelRequested = 0, waitingFor = NULL, waitUntil = NULL, waitLength = NULL
             WHERE key = ? AND status IN ('failed', 'cancelled', 'interrupted')
             """,
             [

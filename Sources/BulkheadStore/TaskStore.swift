@@ -52,10 +52,7 @@ extension Store {
             if outboxOn, !discardingMessages, try Outbox.hasPending(db, task: row.key) {
                 return .unacknowledged
             }
-            try Spool.discard(db, task: row.key)
-            try Outbox.discard(db, task: row.key)
-            // Attempts and input go with the task, by their foreign keys.
-            try db.run("DELETE FROM task WHERE key = ?", [row.key])
+            try Self.takeAway(row.key, db)
             return .removed
         }
     }
@@ -72,7 +69,8 @@ extension Store {
         guard let next = row.record.status.after(event), next.isTerminal else { return nil }
         let isQueued = try db.changes(
             """
-            UPDATE task SET status = ?, error = ?, completedAt = ?, ready = 0, waitingFor = NULL
+            UPDATE task SET status = ?, error = ?, completedAt = ?, ready = 0, waitUntil = NULL, waitLength = NULL,
+                waitingFor = NULL
             WHERE key = ? AND status = 'queued' AND attempt = ?
             """,
             [

@@ -88,6 +88,11 @@ final class DenialListener {
             counts.add(number)
             _ = clinux_notification_deny(listener, notification.id, errno)
             if counts.total > deniedLimit { return .end(killedBy: number) }
+        case .letThrough:
+            counts.add(number)
+            // Whoever is about to be ended for its many calls gets no answer to the last.
+            if counts.total > deniedLimit { return .end(killedBy: number) }
+            _ = clinux_notification_continue(listener, notification.id)
         case .denyAndKill:
             counts.add(number)
             return .end(killedBy: number)

@@ -9,8 +9,9 @@ struct PolicyCheck: AsyncParsableCommand {
         commandName: "check",
         abstract: "Check policy files; exit 1 if one is wrong.",
         discussion: """
-            Prints a line FILE:LINE:COLUMN: MESSAGE for each thing that is wrong. Without FILEs all of the \
-            policies folder are checked; a file called pools.yaml is read as the pools.
+            Prints a line FILE:LINE:COLUMN: MESSAGE for each thing that is wrong, and FILE: warning: MESSAGE for \
+            what is right and yet not safe. Without FILEs all of the policies folder are checked; a file called \
+            pools.yaml is read as the pools.
             """
     )
 
@@ -21,25 +22,29 @@ struct PolicyCheck: AsyncParsableCommand {
 
     func run() async throws {
         let paths = try files.isEmpty ? PolicyFolder.files(of: options.folder()) : files
-        let checked = try paths.map { (path: $0, diagnostics: try PolicyFolder.check($0)) }
-        let wrong = checked.count { !$0.diagnostics.isEmpty }
+        let checked = try paths.map { (path: $0, verdict: try PolicyFolder.check($0)) }
+        let wrong = checked.count { !$0.verdict.diagnostics.isEmpty }
         if options.json {
             Console.data.document(.object(["files": .array(checked.map(Self.document))]))
         } else {
-            for diagnostic in checked.flatMap(\.diagnostics) {
-                Console.data.line(Console.data.shown(diagnostic.description))
+            for (path, verdict) in checked {
+                let warnings = verdict.warnings.map { "\(path): warning: \($0)" }
+                for line in verdict.diagnostics.map(\.description) + warnings {
+                    Console.data.line(Console.data.shown(line))
+                }
             }
             Console.words.line("\(checked.count) checked, \(wrong) wrong")
         }
         if wrong > 0 { throw Failure(.taskFailed) }
     }
 
-    private static func document(_ path: String, _ diagnostics: [PolicyDiagnostic]) -> JSONValue {
+    private static func document(_ path: String, _ verdict: PolicyVerdict) -> JSONValue {
         .object([
             "file": .string(path),
-            "ok": .bool(diagnostics.isEmpty),
+            "ok": .bool(verdict.diagnostics.isEmpty),
+            "warnings": .array(verdict.warnings.map { .string($0) }),
             "diagnostics": .array(
-                diagnostics.map { diagnostic in
+                verdict.diagnostics.map { diagnostic in
                     .object([
                         "line": .integer(diagnostic.line),
                         "column": .integer(diagnostic.column),
@@ -49,6 +54,14 @@ struct PolicyCheck: AsyncParsableCommand {
             ),
         ])
     }
+}
+
+/// What there is to say of a policy's file.
+struct PolicyVerdict {
+    /// Everything that is wrong with it.
+    var diagnostics: [PolicyDiagnostic] = []
+    /// What is right and yet not safe, as sentences.
+    var warnings: [String] = []
 }
 
 /// The folder of policies as the offline verbs read it.
@@ -68,12 +81,12 @@ enum PolicyFolder {
         return policies.sorted().map { folder + "/" + $0 }
     }
 
-    /// Everything that is wrong with a file as what its name says it is.
-    static func check(_ path: String) throws -> [PolicyDiagnostic] {
+    /// What there is to say of a file as what its name says it is.
+    static func check(_ path: String) throws -> PolicyVerdict {
         let bytes = try read(path)
         let name = String(path.split(separator: "/").last ?? "")
         if name.hasSuffix(".yml") {
-            return [first(path, "a policy's file ends in .yaml; as it is, its type is refused")]
+            return wrong(path, "a policy's file ends in .yaml; as it is, its type is refused")
         }
         do throws(PolicyDiagnostics) {
             guard name == poolsFile else {
@@ -85,20 +98,19 @@ enum PolicyFolder {
                 cores: ProcessInfo.processInfo.activeProcessorCount
             )
         } catch {
-            return error.all
+            return PolicyVerdict(diagnostics: error.all)
         }
-        return []
+        return PolicyVerdict()
     }
 
     /// What a policy's own text cannot tell: whether its file's name is a type, and whether a launch can live
     /// with its rules.
-    private static func meaning(of policy: Policy, name: String, path: String) -> [PolicyDiagnostic] {
+    private static func meaning(of policy: Policy, name: String, path: String) -> PolicyVerdict {
         do throws(BulkheadError) {
             if name.hasSuffix(".yaml") { _ = try TaskType(String(name.dropLast(5))) }
-            _ = try SystemCallRules(policy.sandbox)
-            return []
+            return PolicyVerdict(warnings: try SystemCallRules(policy.sandbox).warnings)
         } catch {
-            return [first(path, error.description)]
+            return wrong(path, error.description)
         }
     }
 
@@ -114,7 +126,7 @@ enum PolicyFolder {
         }
     }
 
-    private static func first(_ path: String, _ message: String) -> PolicyDiagnostic {
-        PolicyDiagnostic(file: path, line: 1, column: 1, message: message)
+    private static func wrong(_ path: String, _ message: String) -> PolicyVerdict {
+        PolicyVerdict(diagnostics: [PolicyDiagnostic(file: path, line: 1, column: 1, message: message)])
     }
 }

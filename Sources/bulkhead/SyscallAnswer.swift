@@ -7,6 +7,7 @@ struct SyscallAnswer {
     private let number: UInt32
     private let rule: SyscallRule
     private let reason: String
+    /// What a denied call of this name meets.
     private let onDenied: SandboxPolicy.OnDenied
     private let warnings: [String]
 
@@ -24,7 +25,7 @@ struct SyscallAnswer {
         self.number = number
         rule = rules.rules[number] ?? .always(rules.unknown)
         reason = Self.reason(name, policy)
-        onDenied = policy.onDenied
+        onDenied = AuditRule.action(on: name, policy.onDenied)
         warnings = rules.warnings
     }
 

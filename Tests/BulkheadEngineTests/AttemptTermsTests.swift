@@ -23,12 +23,17 @@ struct AttemptTermsTests {
             terms.retry.backoff
                 == BackoffSchedule(delay: .milliseconds(1_500), maximum: .seconds(9), jitter: .none)
         )
-        #expect((terms.recovery.mode, terms.recovery.limit, terms.onDenied) == (.rehydrate, 4, .kill))
+        #expect((terms.recovery.mode, terms.recovery.limit, terms.denials.onDenied) == (.rehydrate, 4, .kill))
         #expect(AttemptTerms(terms.value) == terms)
         terms.timeout = .seconds(3)
         terms.cpu = .milliseconds(4)
         terms.memory = 1 << 30
         terms.holdings.dynamicUser = 2_000_000_001
+        terms.denials.preset = .network
+        terms.denials.network = .host
+        terms.denials.deny = [
+            .group("@timer"), SyscallSelector(subject: .name("timer_create"), isNegated: true),
+        ]
         #expect(AttemptTerms(terms.value) == terms)
     }
 

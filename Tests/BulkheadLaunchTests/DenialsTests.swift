@@ -56,4 +56,15 @@ struct DenialsTests {
         var rule = NotificationRule(filter: FilterSpec(onDenied: .kill), numbers: Self.numbers)
         #expect(rule.answer(to: 83, fromHandler: false) == .denyAndKill)
     }
+
+    @Test("audit lets everything through but the held calls, and the first exec uncounted")
+    func audit() {
+        let filter = FilterSpec(firstExecNotified: true, onDenied: .audit(errno: 1, held: [41]))
+        var rule = NotificationRule(filter: filter, numbers: Self.numbers)
+        #expect(rule.answer(to: 1000, fromHandler: true) == .fail(errno: 38))
+        #expect(rule.answer(to: 59, fromHandler: true) == .proceed)
+        #expect(rule.answer(to: 59, fromHandler: true) == .letThrough)
+        #expect(rule.answer(to: 83, fromHandler: false) == .letThrough)
+        #expect(rule.answer(to: 41, fromHandler: true) == .deny(errno: 1))
+    }
 }

@@ -49,6 +49,15 @@ struct LaunchSpecTests {
         #expect(try LaunchSpec(decoding: Self.full.encoded()[...]) == Self.full)
     }
 
+    @Test("a filter under audit comes back with the calls that stay denied")
+    func audit() throws {
+        var spec = Self.full
+        spec.filter.onDenied = .audit(errno: 1, held: [41, 53])
+        #expect(try LaunchSpec(decoding: spec.encoded()[...]) == spec)
+        spec.filter.onDenied = .audit(errno: 0, held: [])
+        #expect(throws: CodecError.self) { try LaunchSpec(decoding: spec.encoded()[...]) }
+    }
+
     @Test("a spec with nothing but a program comes back as it went")
     func bare() throws {
         let spec = LaunchSpec(attempt: 1, executable: "/bin/true", arguments: [], workingFolder: "/")

@@ -21,7 +21,7 @@ struct DatabaseFileTests {
             let expected = [
                 "synchronous": "2", "auto_vacuum": "2", "foreign_keys": "1", "mmap_size": "0",
                 "journal_mode": "\"wal\"", "wal_autocheckpoint": "0", "secure_delete": "0",
-                "application_id": "\(Schema.applicationID)", "user_version": "2",
+                "application_id": "\(Schema.applicationID)", "user_version": "3",
             ]
             for (name, value) in expected {
                 let kept = try await store.pool.writeWithoutTransaction { try pragma(name, $0) }

@@ -40,7 +40,8 @@ struct FinishTests {
                 retryable: true
             )
             finish.result = .bool(true)
-            finish.notBefore = finish.now + .seconds(5)
+            let steady = Timestamp(milliseconds: 77_000)
+            finish.wait = RetryWait(.seconds(5), from: steady)
             finish.retries = 1
             let task = try #require(try await store.finish(finish)).task
             #expect((task.status, task.retries, task.run, task.attempt) == (.queued, 1, 1, 1))
@@ -48,12 +49,53 @@ struct FinishTests {
             #expect(task.sequence == before?.sequence)
             #expect(try await store.attempts(of: task.id, limit: 1).first?.error == finish.error)
             #expect(try await store.queueHeads(.default, limit: 1).isEmpty)
-            #expect(try await store.nextWake() == finish.notBefore)
-            #expect(try await !store.wakeDue(now: finish.now + .seconds(4)))
-            #expect(try await store.wakeDue(now: finish.now + .seconds(5)))
-            #expect(try await !store.wakeDue(now: finish.now + .seconds(5)))
+            #expect(task.waitUntil == steady + .seconds(5) && task.notBefore == nil)
+            #expect(try await store.nextWake() == NextWake(wait: task.waitUntil))
+            // A wall clock that jumps a year wakes nothing.
+            let nextYear = finish.now + .seconds(365 * 86_400)
+            #expect(try await !store.wakeDue(date: nextYear, steady: steady + .seconds(4)))
+            #expect(try await store.wakeDue(date: finish.now, steady: steady + .seconds(5)))
+            #expect(try await !store.wakeDue(date: finish.now, steady: steady + .seconds(5)))
             #expect(try await store.queueHeads(.default, limit: 1).map(\.id) == [task.id])
-            #expect(try await store.nextWake() == nil)
+            #expect(try await store.nextWake() == NextWake())
+            #expect(try await store.task(task.id)?.waitUntil == nil)
+        }
+    }
+
+    @Test(
+        "a wait that a restart finds is never longer than when it began, whatever the clock says",
+        arguments: [(before: -1, left: 300), (before: 0, left: 300), (before: 1, left: 0)]
+    )
+    func waitsAreClamped(before years: Int, left seconds: Int) async throws {
+        try await StoreWorkbench.run { bench, store in
+            try await bench.run(store, 1)
+            var finish = try bench.finish(1, .retry)
+            finish.wait = RetryWait(.seconds(300), from: bench.now)
+            _ = try await store.finish(finish)
+            let restart = bench.now + .seconds(years * 365 * 86_400)
+            try await store.clampWaits(now: restart)
+            let end = try #require(try await store.task(try bench.id(1))?.waitUntil)
+            #expect(max(end - restart, .zero) == .seconds(seconds))
+            #expect(try await store.wakeDue(date: restart, steady: restart + .seconds(seconds)))
+        }
+    }
+
+    @Test("a caller's notBefore outlives a retry, a rehydration and a launch that failed")
+    func callersDate() async throws {
+        try await StoreWorkbench.run { bench, store in
+            let date = bench.now + .seconds(9)
+            try await bench.submit(store, try bench.request(1) { $0.notBefore = date })
+            #expect(try await store.wakeDue(date: date, steady: bench.now))
+            _ = try await store.startAttempt(try bench.start(1))
+            let queued = try await store.putBack(try bench.id(1), attempt: 1, waitingFor: "a launcher")
+            #expect(queued?.notBefore == date)
+            _ = try await store.startAttempt(try bench.start(1))
+            var finish = try bench.finish(1, .retry)
+            finish.wait = RetryWait(.seconds(5), from: bench.now)
+            #expect(try await store.finish(finish)?.task.notBefore == date)
+            // It has come once: the clock that is set back does not make it wait for it again.
+            #expect(try await !store.wakeDue(date: bench.now, steady: bench.now))
+            #expect(try await store.wakeDue(date: bench.now, steady: bench.now + .seconds(5)))
         }
     }
 

@@ -89,7 +89,7 @@ struct QueueTests {
                 )
             }
             _ = try await store.startAttempt(try bench.start(1))
-            #expect(try await store.nextWake() == moment + .seconds(2))
+            #expect(try await store.nextWake() == NextWake(date: moment + .seconds(2)))
             #expect(try await store.expireDue(now: moment + .seconds(1)).isEmpty)
             let expired = try await store.expireDue(now: moment + .seconds(2))
             #expect(expired.map(\.id) == [try bench.id(2)])
@@ -112,10 +112,10 @@ struct QueueTests {
                     }
                 }
             )
-            #expect(try await store.wakeDue(now: bench.now + .seconds(1)))
+            #expect(try await store.wakeDue(date: bench.now + .seconds(1), steady: bench.now))
             #expect(try await store.queueHeads(.default, limit: 1_000).count == Store.sweepStep)
-            #expect(try await store.wakeDue(now: bench.now + .seconds(1)))
-            #expect(try await !store.wakeDue(now: bench.now + .seconds(1)))
+            #expect(try await store.wakeDue(date: bench.now + .seconds(1), steady: bench.now))
+            #expect(try await !store.wakeDue(date: bench.now + .seconds(1), steady: bench.now))
             #expect(try await store.expireDue(now: bench.now + .seconds(2)).count == Store.sweepStep)
             #expect(try await store.expireDue(now: bench.now + .seconds(2)).count == 1)
             #expect(try await store.counts() == [.failed: count])
@@ -132,7 +132,8 @@ struct QueueTests {
             },
         ]
         var statements = [
-            Store.heads, Store.nextMoments, Store.ahead, Store.expired, Store.readyPools, Spool.oldest,
+            Store.heads, Store.nextDates, Store.nextWait, Store.wakeByDate, Store.wakeByWait, Store.ahead,
+            Store.expired, Store.readyPools, Spool.oldest,
             Spool.oldestOfTask, Spool.gapsAround, OutputReader.both, OutputReader.one, Outbox.pending,
         ]
         for change in lists {

@@ -151,7 +151,7 @@ struct SpoolModelTests {
 
         private mutating func putBack(_ task: Int) async throws {
             let attempt = attempts[task]
-            _ = try await store.putBack(try bench.id(task), attempt: attempt, notBefore: nil, waitingFor: "x")
+            _ = try await store.putBack(try bench.id(task), attempt: attempt, waitingFor: "x")
             model.forget { $0.task == task && $0.attempt == attempt }
             _ = try await store.startAttempt(try bench.start(task, attempt: attempt - 1))
         }

@@ -72,7 +72,7 @@ struct StateFixtureTests {
 
     @Test(
         "a database of an earlier version opens with all that was in it, and takes new work",
-        arguments: [1]
+        arguments: [1, 2]
     )
     func opens(version: Int) async throws {
         let bench = try StoreWorkbench()

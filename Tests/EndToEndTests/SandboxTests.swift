@@ -48,7 +48,10 @@ extension EndToEnd {
                 try bench.handler("calls", Self.caller)
                 try bench.handler(
                     "fails",
-                    Self.caller.replacing("for what", with: "call('ptrace')\nos._exit(9)\nfor what")
+                    Self.caller.replacing(
+                        "for what",
+                        with: "call('ptrace'), call('chown')\nos._exit(9)\nfor what"
+                    )
                 )
                 try bench.policy("fails", "retry: {limit: 0}\n")
             } _: { bench in
@@ -67,8 +70,8 @@ extension EndToEnd {
                 let failed = try await bench.finished("fails")
                 #expect(failed.reason == "exit" && failed["error"]?["exitCode"] == 9)
                 let hint = failed["error"]?.text("hint") ?? ""
-                #expect(hint.contains("ptrace") && hint.contains("policies/fails.yaml"))
-                #expect(hint.contains("sandbox.syscalls.allow"))
+                #expect(hint.contains("sandbox.syscalls.allow: [chown] in policies/fails.yaml"))
+                #expect(hint.contains("ptrace: nothing should"))
                 let waited = try await bench.bulkhead("wait", failed.text("id"))
                 #expect(waited.code == 1 && waited.err.contains("ptrace"))
             }
