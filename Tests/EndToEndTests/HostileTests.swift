@@ -115,19 +115,20 @@ extension EndToEnd {
                 }
                 #expect(runs)
                 let scratch = try await bench.bulkhead("logs", neighbour).out.dropLast()
+                let victim = try #require(bench.handlerProcesses.first { $0.name != "sleep" })
                 let victims: [Int64] = [
                     try #require(try await bench.answer("status")["pid"]?.integer),
-                    Int64(try #require(bench.handlerProcesses.first).pid),
-                    Int64(try #require(bench.launchers.first)),
+                    Int64(victim.pid),
+                    Int64(victim.parent),
                     1,
                 ]
                 for pid in victims {
-                    let victim = JSONValue.integer(pid)
+                    let number = JSONValue.integer(pid)
                     let proc = "/proc/\(pid)/"
                     let files = ["environ", "mem", "maps", "cmdline", "fd/0", "root/etc/hostname"]
                     let attempts: [JSONValue] =
                         ["signal", "kill", "tgkill", "pidfd", "pidfd-getfd", "ptrace-attach", "peek"].map {
-                            [.string($0), victim]
+                            [.string($0), number]
                         } + files.map { ["read", .string(proc + $0)] } + [["list", .string(proc + "fd")]]
                     // In a pid namespace of its own these numbers may be the handler's own processes.
                     let (outcomes, task) = try await Self.tried(bench, attempts)
