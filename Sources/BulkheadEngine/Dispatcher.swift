@@ -43,8 +43,6 @@ actor Dispatcher {
     private var pools: [PoolName: PoolState] = [:]
     private var live: [TaskID: LiveAttempt] = [:]
     private var launchPause: LaunchPause?
-    /// Why the spool has no room for another attempt's final; nil where it has.
-    private var spoolObstacle: String?
     /// Whether something that is due could not be moved, so that looking again at once is of no use.
     private var dueIsHeldUp = false
     private var isDispatching = true
@@ -179,7 +177,6 @@ actor Dispatcher {
             return
                 "no task could be launched (\(launchPause.reason)); tried again at \(clocks.date(of: launchPause.until))"
         }
-        if let spoolObstacle { return spoolObstacle }
         if state.running.count >= settings.concurrency {
             return "a free slot in pool \(pool) (\(state.running.count) of \(settings.concurrency) are taken)"
         }
@@ -194,9 +191,7 @@ actor Dispatcher {
             setAlarm(NextWake())
             return
         }
-        let room = try await store.room()
-        spoolObstacle = room.obstacle
-        var starts = room.startsThatFit
+        var starts = try await store.room().startsThatFit
         for pool in try await store.poolsWithReadyTasks() where isDispatching && starts > 0 {
             try await startTasks(of: pool, atMost: &starts, &group)
         }

@@ -1,4 +1,4 @@
-import BulkheadCore
+public import BulkheadCore
 import BulkheadStore
 
 /// What the end of a supervisor means for the attempts that run.
@@ -33,6 +33,8 @@ public struct SupervisorSettings: Sendable {
     public var dynamicUsers: ClosedRange<UInt32> = 2_000_000_000...2_000_065_535
     /// How long a stop waits for running attempts before it leaves or stops them.
     public var drain: Duration = .zero
+    /// How long terminal tasks are kept.
+    public var retention = RetentionRule()
     /// Clock, jitter and ids.
     public var clocks = Clocks.system
 

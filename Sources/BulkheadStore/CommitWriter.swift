@@ -47,6 +47,8 @@ final class CommitWriter: Sendable {
     let roomGrew: AsyncStream<Void>
     private let growth: AsyncStream<Void>.Continuation
     private let bytesHeld = Mutex<Int64>(0)
+    /// Tells of every commit.
+    let feed = CommitFeed()
     private let pool: DatabasePool
     private let checkpointer: Mutex<Checkpointer>
     private let state = Mutex(State())
@@ -155,6 +157,7 @@ final class CommitWriter: Sendable {
         while let group = nextGroup() { commit(group) }
         failed.finish()
         growth.finish()
+        feed.close()
         let closers = state.withLock { state in
             state.hasEnded = true
             return state.closers
@@ -196,6 +199,7 @@ final class CommitWriter: Sendable {
         case .committed(let successes, let totalChanges, let held):
             for success in successes { success() }
             tellGrowth(held)
+            feed.tell()
             checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
         case .fault(let fault, let error):
             let error = BulkheadError(storing: error, "the database could not be written")

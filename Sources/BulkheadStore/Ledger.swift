@@ -15,13 +15,18 @@ struct Ledger: Sendable, Equatable {
     var finalBytes: Int64
     /// Bytes that running attempts have reserved for their finals.
     var reservedBytes: Int64
+    /// Messages of every kind that are not acknowledged.
+    var pendingMessages: Int64
 
     /// Bytes of the cap that output cannot have.
     var bytesHeld: Int64 { finalBytes + reservedBytes }
 
     static func read(_ db: Database) throws -> Ledger {
         let ledger = try db.first(
-            "SELECT storeID, sequence, spoolBytes, chunks, finalBytes, reservedBytes FROM ledger"
+            """
+            SELECT storeID, sequence, spoolBytes, chunks, finalBytes, reservedBytes, pendingMessages
+            FROM ledger
+            """
         ) {
             Ledger(
                 storeID: try $0.text(),
@@ -29,7 +34,8 @@ struct Ledger: Sendable, Equatable {
                 spoolBytes: try $0.integer(),
                 chunks: try $0.integer(),
                 finalBytes: try $0.integer(),
-                reservedBytes: try $0.integer()
+                reservedBytes: try $0.integer(),
+                pendingMessages: try $0.integer()
             )
         }
         guard let ledger else { throw DatabaseError.damaged("the table ledger") }

@@ -26,8 +26,9 @@ extension Store {
                 [next.rawValue, start.now.milliseconds, row.key, start.expectedAttempt]
             )
             guard isQueued else { return .success(nil) }
-            try Attempts.insert(db, start, of: row)
+            let sequence = try Attempts.insert(db, start, of: row)
             try Reservations.make(db, task: row.key, attempt: start.expectedAttempt + 1, settings)
+            if settings.outboxOn { try Outbox.noteStart(of: row, start, sequence: sequence, db) }
             try Attempts.forgetOld(db, task: row.key, latest: start.expectedAttempt + 1)
             return .success(try TaskRow.fetch(db, key: row.key))
         }
@@ -145,7 +146,10 @@ extension Store {
 
 /// The rows of attempts.
 enum Attempts {
-    static func insert(_ db: Database, _ start: AttemptStart, of row: TaskRow) throws {
+    /// Inserts an attempt that begins.
+    /// - Returns: Its number in the order of what happened.
+    static func insert(_ db: Database, _ start: AttemptStart, of row: TaskRow) throws -> Int64 {
+        let sequence = try Ledger.next(db)
         try db.run(
             """
             INSERT INTO attempt (task, attempt, run, sequence, startedAt, handler, enforcement, launcherPID,
@@ -153,16 +157,17 @@ enum Attempts {
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
-                row.key, start.expectedAttempt + 1, row.record.run, try Ledger.next(db),
+                row.key, start.expectedAttempt + 1, row.record.run, sequence,
                 start.now.milliseconds, start.handler,
                 JSONValue.array(start.enforcement.map { .string($0) }).text, start.launcher?.pid,
                 start.launcher.map { Int64(bitPattern: $0.startTime) }, start.launcher?.bootID,
                 start.tie?.name, start.tie.map { Data($0.secret) }, start.terms?.text,
             ]
         )
+        return sequence
     }
 
-    /// Forgets attempts that are not shown any more and of which no output is kept.
+    /// Forgets attempts that are not shown any more and of which no output is kept, nor a gap that is owed.
     static func forgetOld(_ db: Database, task: Int64, latest: Int) throws {
         let oldest = latest - Limits.attemptsShown
         guard oldest > 0 else { return }
@@ -170,6 +175,9 @@ enum Attempts {
             """
             DELETE FROM attempt WHERE task = ? AND attempt <= ? AND NOT EXISTS (
                 SELECT 1 FROM chunk c WHERE c.task = attempt.task AND c.attempt = attempt.attempt
+            ) AND NOT EXISTS (
+                SELECT 1 FROM gap g
+                WHERE g.task = attempt.task AND g.attempt = attempt.attempt AND g.owedEnd IS NOT NULL
             )
             """,
             [task, oldest]

@@ -1,13 +1,8 @@
 import BulkheadAPI
 import BulkheadCore
+import Glibc
 import NIOCore
 import NIOHTTP1
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// The supervisor's HTTP API, as the verbs use it.
 struct APIClient: Sendable {
@@ -32,8 +27,13 @@ struct APIClient: Sendable {
     }
 
     /// Sends something and reads what it made.
-    func post(_ path: [String], body: JSONValue? = nil) async throws -> JSONValue {
-        try await call(.POST, path, [], body: body, waiting: .zero) ?? .null
+    func post(
+        _ path: [String],
+        _ query: Query = [],
+        body: JSONValue? = nil,
+        waiting: Duration = .zero
+    ) async throws -> JSONValue {
+        try await call(.POST, path, query, body: body, waiting: waiting) ?? .null
     }
 
     /// Removes something.

@@ -4,15 +4,10 @@ import BulkheadEngine
 import BulkheadHTTP
 import BulkheadHost
 import Foundation
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// `bulkhead serve`: the supervisor.
 struct Serve: AsyncParsableCommand {
@@ -194,6 +189,7 @@ extension Settings {
         supervisor.resultLimit = resultLimit
         supervisor.dynamicUsers = dynamicUsers
         supervisor.drain = drain
+        supervisor.retention = retention
         return supervisor
     }
 }

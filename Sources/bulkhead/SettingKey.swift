@@ -30,8 +30,6 @@ enum SettingKey: String, CaseIterable {
     /// Why a setting that the product will have cannot be set yet; nil for those in force.
     var whyNotInForce: String? {
         switch self {
-        case .retention, .retentionTasks:
-            "terminal tasks are kept until they are removed; nothing is swept yet"
         case .tokenFile: "there is no TCP listener yet, so no bearer token either"
         default: nil
         }

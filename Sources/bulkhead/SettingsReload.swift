@@ -2,15 +2,10 @@ import BulkheadCore
 import BulkheadEngine
 import BulkheadHost
 import Foundation
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// Reads the settings again at SIGHUP: what can change does, and what cannot is named.
 ///
@@ -47,11 +42,15 @@ struct SettingsReload: Service {
         }
         do {
             let new = try read()
-            readiness.supervisor.reload(drain: new.drain)
+            readiness.supervisor.reload(drain: new.drain, retention: new.retention)
             let fixed = settings.changesForTheNextStart(in: new).map(\.rawValue)
             logger.notice(
                 "the settings were read again",
-                metadata: ["drain": "\(Quantities.text(new.drain))"]
+                metadata: [
+                    "drain": "\(Quantities.text(new.drain))",
+                    "retention": "\(RetentionSetting(new.retention.age).description)",
+                    "retention-tasks": "\(RetentionTasksSetting(new.retention.tasks).description)",
+                ]
             )
             guard !fixed.isEmpty else { return }
             logger.warning(

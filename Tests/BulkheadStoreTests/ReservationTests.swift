@@ -14,6 +14,10 @@ struct ReservationTests {
 
     private func reserved(_ store: Store) async throws -> Int64 { try await store.room().reserved }
 
+    private func final(_ store: Store) async throws -> OutboxMessage? {
+        try await store.messages(limit: 100).messages.first { $0.kind == .final }
+    }
+
     @Test("a beginning reserves, and every way in which an attempt can end gives back")
     func balance() async throws {
         try await StoreWorkbench.run(spoolCap: 1_000, Self.small) { bench, store in
@@ -60,7 +64,7 @@ struct ReservationTests {
             await grew.next()
             // The final of the first holds a little of what its reservation held.
             #expect(try await store.room().startsThatFit == 0)
-            let message = try #require(try await store.messages(limit: 9).first)
+            let message = try #require(try await final(store))
             _ = try await store.acknowledge([message.messageID], now: bench.now)
             await grew.next()
             #expect(try await store.startAttempt(try bench.start(6))?.status == .running)
@@ -96,7 +100,7 @@ struct ReservationTests {
             _ = try await store.finish(finish)
             // A new run is a new final.
             await #expect(throws: BulkheadError.self) { try await bench.submit(store, try bench.request(1)) }
-            let message = try #require(try await store.messages(limit: 9).first)
+            let message = try #require(try await final(store))
             _ = try await store.acknowledge([message.messageID], now: bench.now)
             try await bench.submit(store, try bench.request(1))
         }

@@ -111,7 +111,6 @@ struct CommandLineTests {
     func notInForce() async throws {
         let bench = try Workbench()
         for (flag, value) in [
-            ("--retention", "24h"), ("--retention-tasks", "5"),
             ("--token-file", "/x"), ("--outbox", "on"),
         ] {
             let refused = try await run(bench, "serve", flag, value)
