@@ -218,12 +218,13 @@ extension EndToEnd {
                 try bench.handler("quick", "exit 0")
             } _: { bench in
                 _ = try await bench.finished("quick")
-                for body in [
-                    JSONValue.object([:]), ["messageIds": "x"], ["messageIds": [1]],
-                    ["messageIds": [], "x": 1],
-                ] {
+                let bodies: [(JSONValue, String)] = [
+                    ([:], "is not there"), (["messageIds": "x"], "is not there"),
+                    (["messageIds": [1]], "is a text"), (["messageIds": [], "x": 1], "no member \"x\""),
+                ]
+                for (body, words) in bodies {
                     try await bench.api("POST", "/v1/outbox/ack", body)
-                        .expectProblem(400, "malformed", "", advice: "messageIds")
+                        .expectProblem(400, "malformed", words, advice: "messageIds")
                 }
                 let unknown = try await bench.api("POST", "/v1/outbox/ack", ["messageIds": ["x", "\u{0}"]])
                 #expect(unknown.json == ["acknowledged": [], "unknown": ["x", "\u{0}"]])
