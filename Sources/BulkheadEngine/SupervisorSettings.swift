@@ -27,6 +27,8 @@ public struct SupervisorSettings: Sendable {
     public var spoolCap: Int64 = 64 << 20
     /// Bytes of the cap below which no submit is taken.
     public var terminalReserve: Int64 = 1 << 20
+    /// Whether messages are kept until a controller acknowledges them.
+    public var outboxIsOn = false
     /// Bytes that a result may have.
     public var resultLimit = Limits.resultBytes
     /// The users that attempts get where a policy says `user: dynamic` and the supervisor is root.
@@ -57,7 +59,7 @@ public struct SupervisorSettings: Sendable {
 extension SupervisorSettings {
     /// What of them is the store's.
     func store(at path: String) -> StoreSettings {
-        var store = StoreSettings(path: path, spoolCap: spoolCap, outboxOn: false)
+        var store = StoreSettings(path: path, spoolCap: spoolCap, outboxOn: outboxIsOn)
         store.terminalReserve = terminalReserve
         store.resultLimit = resultLimit
         return store

@@ -187,6 +187,7 @@ extension Settings {
         supervisor.spoolCap = spoolCap
         supervisor.terminalReserve = terminalReserve
         supervisor.resultLimit = resultLimit
+        supervisor.outboxIsOn = outboxIsOn
         supervisor.dynamicUsers = dynamicUsers
         supervisor.drain = drain
         supervisor.retention = retention

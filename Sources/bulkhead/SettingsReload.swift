@@ -78,6 +78,7 @@ extension Settings {
             (.spoolCap, spoolCap != new.spoolCap),
             (.terminalReserve, terminalReserve != new.terminalReserve),
             (.resultLimit, resultLimit != new.resultLimit),
+            (.outbox, outboxIsOn != new.outboxIsOn),
             (.dynamicUIDs, dynamicUsers != new.dynamicUsers),
             (.socketGroup, socketGroup != new.socketGroup),
             (.onStop, onStop != new.onStop),

@@ -111,7 +111,7 @@ struct CommandLineTests {
     func notInForce() async throws {
         let bench = try Workbench()
         for (flag, value) in [
-            ("--token-file", "/x"), ("--outbox", "on"),
+            ("--token-file", "/x")
         ] {
             let refused = try await run(bench, "serve", flag, value)
             #expect(refused.code == 2)
