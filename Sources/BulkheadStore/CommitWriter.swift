@@ -51,12 +51,15 @@ final class CommitWriter: Sendable {
     let feed = CommitFeed()
     private let pool: DatabasePool
     private let checkpointer: Mutex<Checkpointer>
+    private let logBound: Int
+    private let logPressure = Mutex(LogPressure.none)
     private let state = Mutex(State())
     private let work = DispatchSemaphore(value: 0)
 
     /// Starts the thread.
-    init(pool: DatabasePool, checkpointPages: Int) {
+    init(pool: DatabasePool, checkpointPages: Int, logBound: Int) {
         self.pool = pool
+        self.logBound = logBound
         checkpointer = Mutex(Checkpointer(pages: checkpointPages))
         (failure, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
         (roomGrew, growth) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -89,6 +92,9 @@ final class CommitWriter: Sendable {
         }
         return try result.get()
     }
+
+    /// How far the log has grown beyond what can be written back.
+    var pressure: LogPressure { logPressure.withLock(\.self) }
 
     /// Mutations that wait for the thread.
     var waiting: Int { state.withLock { $0.waiting.count } }
@@ -241,9 +247,17 @@ final class CommitWriter: Sendable {
 
     private func checkpointIfDue(totalChanges: Int, bytes: Int) {
         let isDue = checkpointer.withLock { $0.noteGroup(totalChanges: totalChanges, bytes: bytes) }
-        guard isDue else { return }
+        // A log that was too long is looked at after every group, so that work goes on as soon as it can.
+        guard isDue || pressure != .none else { return }
         do {
-            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.passive) }
+            let log = try pool.writeWithoutTransaction { db in try db.checkpoint(.passive) }
+            logPressure.withLock { pressure in
+                pressure = LogPressure(
+                    frames: log.walFrameCount,
+                    writtenBack: log.checkpointedFrameCount,
+                    bound: logBound
+                )
+            }
         } catch {
             // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
             guard StorageFault(error) == .lasting else { return }

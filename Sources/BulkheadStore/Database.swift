@@ -66,6 +66,7 @@ enum DatabaseFile {
                     PRAGMA auto_vacuum = INCREMENTAL;
                     PRAGMA wal_autocheckpoint = 0;
                     PRAGMA secure_delete = OFF;
+                    PRAGMA journal_size_limit = \(StoreSettings.logKept);
                     """
             )
         }

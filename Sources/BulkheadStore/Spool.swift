@@ -17,6 +17,11 @@ extension Store {
         }
         let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
         let settings = self.settings
+        if writer.pressure == .full {
+            // A group without any change has the log looked at again.
+            try await writer.commit { _ in }
+            if let refusal = writer.pressure.outputRefusal { throw refusal }
+        }
         return try await writer.commit(bytes: bytes) { db in
             var intake = SpoolIntake(settings)
             return try intake.append(chunks, db)

@@ -17,6 +17,10 @@ public struct StoreSettings: Sendable, Equatable {
     public var busyTimeout: Duration = .seconds(5)
     /// Pages by which the log grows, about, before it is written back into the main file.
     var checkpointPages = 1_000
+    /// Bytes of log, held by a reader of another program, at which no submit is taken; at twice that no output.
+    var logBound = 64 << 20
+    /// Bytes of log that stay with the file once it has been longer.
+    static let logKept = 16 << 20
     /// Bytes of params, metadata and results after which a page of a list ends early.
     var listPageBytes = 16 << 20
     /// Chunks that may be kept whatever their size.
@@ -55,7 +59,11 @@ public final class Store: Sendable {
         self.settings = settings
         self.pool = pool
         self.correction = correction
-        writer = CommitWriter(pool: pool, checkpointPages: settings.checkpointPages)
+        writer = CommitWriter(
+            pool: pool,
+            checkpointPages: settings.checkpointPages,
+            logBound: settings.logBound
+        )
     }
 
     deinit { writer.closeSoon() }

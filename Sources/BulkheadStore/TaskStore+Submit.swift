@@ -16,8 +16,9 @@ extension Store {
         let prepared = requests.map(PreparedSubmit.init)
         let bytes = prepared.reduce(0) { $0 + $1.params.utf8.count + ($1.metadata?.utf8.count ?? 0) }
         let settings = self.settings
+        let refusal = writer.pressure.refusal
         let rows = try await writer.commit(bytes: bytes) { db in
-            let noRoom = try settings.room(db).refusal
+            let noRoom = try refusal ?? settings.room(db).refusal
             return try prepared.map { try Self.submit($0, noRoom, outboxOn: settings.outboxOn, db) }
         }
         var outcomes: [Result<SubmitOutcome, BulkheadError>] = []
