@@ -73,5 +73,67 @@ extension EndToEnd {
                 _ = try await bench.ended(held)
             }
         }
+
+        @Test(
+            "floods without lines, of single bytes and of noise cost a quiet task nothing, and all is accounted for"
+        )
+        func floods() async throws {
+            let scripts = [
+                "yes": "yes | head -c 6000000", "noise": "head -c 3000000 /dev/urandom",
+                "tiny": "dd if=/dev/zero bs=1 count=20000 status=none",
+                "both": "yes out | head -c 2000000 & yes err | head -c 2000000 >&2; wait",
+            ]
+            try await Workbench.serving(["--spool-cap", "2MiB", "--terminal-reserve", "100KiB"]) { bench in
+                for (name, script) in scripts {
+                    try bench.handler(name, script)
+                    try bench.policy(name, "pool: wide\noutput: {limit: 200KiB}\n")
+                }
+                try bench.handler("quiet", "head -c 100000 /dev/zero | tr '\\0' q")
+                try bench.policy("quiet", "pool: wide\n")
+                try bench.policy("pools", "wide: {concurrency: 16}\n")
+            } _: { bench in
+                let quiet = try await bench.finished("quiet")
+                var ids: [String] = []
+                for name in scripts.keys { ids.append(try await bench.submit(name)) }
+                for id in ids {
+                    let task = try await bench.ended(id)
+                    #expect(task.text("status") == "completed", "\(task.text)")
+                    try await expectWhole(task, bench)
+                }
+                #expect(
+                    try await bench.bulkhead("logs", quiet.text("id")).stdout
+                        == Array(repeating: 0x71, count: 100_000)
+                )
+                let bytes = try await bench.answer("status")["spool"]?["bytes"]?.integer
+                #expect(try #require(bytes) <= 2 << 20)
+            }
+        }
+
+        /// Sees that each stream's pieces follow one another without a hole, and are as many bytes as the task says.
+        private func expectWhole(_ task: JSONValue, _ bench: Workbench) async throws {
+            var gone: Int64 = 0
+            var kept: Int64 = 0
+            for stream in ["stdout", "stderr"] {
+                var place: Int64 = 0
+                let total = try #require(task["output"]?["\(stream)Bytes"]?.integer)
+                while place < total {
+                    let path = "/v1/tasks/\(task.text("id"))/output?stream=\(stream)&offset=\(place)"
+                    let page = try await APICall(socket: bench.socket)("GET", path)
+                    let pieces = page.json["chunks"]?.array ?? []
+                    try #require(!pieces.isEmpty, "\(stream) ends at \(place) of \(total)")
+                    for piece in pieces {
+                        #expect(piece["offset"]?.integer == place)
+                        let gap = piece["gap"]?.integer ?? 0
+                        let bytes = Int64(Data(base64Encoded: piece.text("data"))?.count ?? 0)
+                        gone += gap
+                        kept += bytes
+                        place += gap + bytes
+                    }
+                }
+                #expect(place == total)
+            }
+            #expect(task["output"]?["droppedBytes"]?.integer == gone)
+            #expect(kept <= 200 << 10)
+        }
     }
 }
