@@ -45,8 +45,8 @@ actor Dispatcher {
     private var alarm: Task<Void, Never>?
     private var failure: BulkheadError?
     private var idle: [CheckedContinuation<Void, Never>] = []
-    /// Attempts of an earlier supervisor that go on.
-    private var takenOver: [Task<Void, Never>] = []
+    /// After a start not everything that waits is launched at one moment.
+    private var ramp = LaunchRamp()
 
     init(
         store: Store,
@@ -85,8 +85,6 @@ actor Dispatcher {
     func run() async throws {
         signal.yield()
         await withDiscardingTaskGroup { group in
-            for attempt in takenOver { group.addTask { await attempt.value } }
-            takenOver = []
             for await _ in signals {
                 guard isDispatching else { break }
                 do {
@@ -102,6 +100,8 @@ actor Dispatcher {
                 }
             }
         }
+        // Attempts of an earlier supervisor are not the group's.
+        await waitUntilIdle()
         alarm?.cancel()
         if let failure { throw failure }
     }
@@ -128,7 +128,7 @@ actor Dispatcher {
     ) {
         live[task.id] = attempt
         pools[task.pool, default: PoolState()].running.insert(task.id)
-        takenOver.append(Task { await self.run(task.id, in: task.pool, body) })
+        Task { await self.run(task.id, in: task.pool, body) }
     }
 
     /// Leaves every attempt to its launcher; those that have none yet stay in their queues.
@@ -176,6 +176,9 @@ actor Dispatcher {
         if state.running.count >= settings.concurrency {
             return "a free slot in pool \(pool) (\(state.running.count) of \(settings.concurrency) are taken)"
         }
+        if !ramp.isOver {
+            return "its turn: after a start of the supervisor tasks are launched a few at a time"
+        }
         return nil
     }
 
@@ -187,8 +190,11 @@ actor Dispatcher {
             setAlarm(NextWake())
             return
         }
-        for pool in try await store.poolsWithReadyTasks() where isDispatching {
-            try await startTasks(of: pool, &group)
+        ramp.advance(to: clocks.steady(), random: clocks.random)
+        let ready = try await store.poolsWithReadyTasks()
+        for (index, pool) in ready.enumerated() where isDispatching {
+            let share = ramp.share(amongPools: ready.count - index)
+            ramp.take(try await startTasks(of: pool, atMost: share ?? .max, &group))
         }
         setAlarm(try await store.nextWake())
     }
@@ -202,7 +208,13 @@ actor Dispatcher {
         _ = try await store.wakeDue(date: date, steady: steady)
     }
 
-    private func startTasks(of name: PoolName, _ group: inout DiscardingTaskGroup) async throws {
+    /// Starts a pool's tasks.
+    /// - Returns: How many.
+    private func startTasks(
+        of name: PoolName,
+        atMost share: Int,
+        _ group: inout DiscardingTaskGroup
+    ) async throws -> Int {
         let state = pools[name] ?? PoolState()
         let plan = DispatchPlan.Pool(
             name: name,
@@ -211,12 +223,13 @@ actor Dispatcher {
             health: state.health
         )
         let now = clocks.steady()
-        let open = plan.openSlots(now: now)
-        guard open > 0 else { return }
+        let open = min(plan.openSlots(now: now), share)
+        guard open > 0 else { return 0 }
         // Those that were chosen and are not yet running in the store still stand at the head of the queue.
         let heads = try await store.queueHeads(name, limit: open + state.running.count)
         let queue = heads.filter { live[$0.id] == nil }
-        for candidate in DispatchPlan.starts(in: plan, queue: queue, now: now) {
+        let starts = DispatchPlan.starts(in: plan, queue: queue, now: now).prefix(open)
+        for candidate in starts {
             let attempt = LiveAttempt()
             live[candidate.id] = attempt
             pools[name, default: PoolState()].running.insert(candidate.id)
@@ -229,6 +242,7 @@ actor Dispatcher {
                 }.value
             }
         }
+        return starts.count
     }
 
     private func run(
@@ -282,6 +296,7 @@ actor Dispatcher {
         if let date = next.date { waits.append(date - clocks.wall()) }
         if let wait = next.wait { waits.append(wait - now) }
         if let launchPause { waits.append(launchPause.until - now) }
+        if ramp.left == 0, let step = ramp.nextStep { waits.append(step - now) }
         if let wait = waits.min() {
             setAlarm(after: min(max(wait, .milliseconds(1)), Self.longestSleep))
         } else {
