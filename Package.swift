@@ -139,7 +139,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["BulkheadCore", "BulkheadLaunch", "CLinux"],
+            dependencies: ["BulkheadCore", "BulkheadLaunch", "BulkheadStore", "CLinux"],
             swiftSettings: strict
         ),
     ] + (fuzzing ? fuzzers : [])

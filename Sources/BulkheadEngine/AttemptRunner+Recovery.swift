@@ -19,6 +19,13 @@ extension AttemptRunner {
         var attempt: AttemptRecord
         var tie: AttemptTie
         var terms: AttemptTerms?
+
+        init(_ running: RunningAttempt) {
+            task = running.task
+            attempt = running.attempt
+            tie = running.tie
+            terms = running.tie.terms.flatMap { AttemptTerms($0) }
+        }
     }
 
     /// What became of one, as far as it is known at once.

@@ -49,8 +49,8 @@ actor Dispatcher {
     private var alarm: Task<Void, Never>?
     private var failure: BulkheadError?
     private var idle: [CheckedContinuation<Void, Never>] = []
-    /// Attempts of an earlier supervisor that go on.
-    private var takenOver: [Task<Void, Never>] = []
+    /// After a start not everything that waits is launched at one moment.
+    private var ramp = LaunchRamp()
 
     init(
         store: Store,
@@ -89,8 +89,6 @@ actor Dispatcher {
     func run() async throws {
         signal.yield()
         await withDiscardingTaskGroup { group in
-            for attempt in takenOver { group.addTask { await attempt.value } }
-            takenOver = []
             for await _ in signals {
                 guard isDispatching else { break }
                 do {
@@ -106,6 +104,8 @@ actor Dispatcher {
                 }
             }
         }
+        // Attempts of an earlier supervisor are not the group's.
+        await waitUntilIdle()
         alarm?.cancel()
         if let failure { throw failure }
     }
@@ -132,7 +132,7 @@ actor Dispatcher {
     ) {
         live[task.id] = attempt
         pools[task.pool, default: PoolState()].running.insert(task.id)
-        takenOver.append(Task { await self.run(task.id, in: task.pool, body) })
+        Task { await self.run(task.id, in: task.pool, body) }
     }
 
     /// Leaves every attempt to its launcher; those that have none yet stay in their queues.
@@ -180,6 +180,9 @@ actor Dispatcher {
         if state.running.count >= settings.concurrency {
             return "a free slot in pool \(pool) (\(state.running.count) of \(settings.concurrency) are taken)"
         }
+        if !ramp.isOver {
+            return "its turn: after a start of the supervisor tasks are launched a few at a time"
+        }
         return nil
     }
 
@@ -191,9 +194,14 @@ actor Dispatcher {
             setAlarm(NextWake())
             return
         }
-        var starts = try await store.room().startsThatFit
-        for pool in try await store.poolsWithReadyTasks() where isDispatching && starts > 0 {
-            try await startTasks(of: pool, atMost: &starts, &group)
+        ramp.advance(to: clocks.steady(), random: clocks.random)
+        var fitting = try await store.room().startsThatFit
+        let ready = try await store.poolsWithReadyTasks()
+        for (index, pool) in ready.enumerated() where isDispatching && fitting > 0 {
+            let share = ramp.share(amongPools: ready.count - index) ?? .max
+            let started = try await startTasks(of: pool, atMost: min(share, fitting), &group)
+            ramp.take(started)
+            fitting -= started
         }
         setAlarm(try await store.nextWake())
     }
@@ -209,11 +217,13 @@ actor Dispatcher {
         dueIsHeldUp = expired.isEmpty && !woken
     }
 
+    /// Starts a pool's tasks.
+    /// - Returns: How many.
     private func startTasks(
         of name: PoolName,
-        atMost starts: inout Int,
+        atMost most: Int,
         _ group: inout DiscardingTaskGroup
-    ) async throws {
+    ) async throws -> Int {
         let state = pools[name] ?? PoolState()
         let plan = DispatchPlan.Pool(
             name: name,
@@ -222,13 +232,13 @@ actor Dispatcher {
             health: state.health
         )
         let now = clocks.steady()
-        let open = plan.openSlots(now: now)
-        guard open > 0 else { return }
+        let open = min(plan.openSlots(now: now), most)
+        guard open > 0 else { return 0 }
         // Those that were chosen and are not yet running in the store still stand at the head of the queue.
         let heads = try await store.queueHeads(name, limit: open + state.running.count)
         let queue = heads.filter { live[$0.id] == nil }
-        for candidate in DispatchPlan.starts(in: plan, queue: queue, now: now).prefix(starts) {
-            starts -= 1
+        let starts = DispatchPlan.starts(in: plan, queue: queue, now: now).prefix(open)
+        for candidate in starts {
             let attempt = LiveAttempt()
             live[candidate.id] = attempt
             pools[name, default: PoolState()].running.insert(candidate.id)
@@ -241,6 +251,7 @@ actor Dispatcher {
                 }.value
             }
         }
+        return starts.count
     }
 
     private func run(
@@ -300,6 +311,7 @@ actor Dispatcher {
         }
         if let wait = next.wait { waits.append(wait - now) }
         if let launchPause { waits.append(launchPause.until - now) }
+        if ramp.left == 0, let step = ramp.nextStep { waits.append(step - now) }
         if let wait = waits.min() {
             setAlarm(after: min(max(wait, .milliseconds(1)), Self.longestSleep))
         } else {

@@ -316,7 +316,7 @@ final class LaunchPreparation: Sendable {
         if ProcessIdentity.kill(launcher) {
             _ = await ProcessIdentity.waitForEnd(of: launcher, atMost: Self.patience)
         }
-        cgroups.end(named: group)
+        await cgroups.end(named: group)
         guard let process else { return }
         if !(await ProcessTree.end(handler: process, atMost: Self.patience)) {
             logger.error(

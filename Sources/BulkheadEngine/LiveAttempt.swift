@@ -29,7 +29,7 @@ final class LiveAttempt: Sendable {
             state.number = number
             return (state.stop, state.isLeft)
         }
-        if let stop { launcher.send(.stop(attempt: number, reason: stop)) }
+        if let stop { launcher.stop(attempt: number, reason: stop) }
         if isLeft { launcher.endReading() }
     }
 
@@ -49,6 +49,6 @@ final class LiveAttempt: Sendable {
             state.stop = reason
             return state.launcher.map { ($0, state.number) }
         }
-        if let (launcher, number) = target { launcher.send(.stop(attempt: number, reason: reason)) }
+        if let (launcher, number) = target { launcher.stop(attempt: number, reason: reason) }
     }
 }

@@ -15,45 +15,71 @@ struct Recovery: Sendable {
     let dispatcher: Dispatcher
     let logger: Logger
 
+    /// Attempts that are looked at in one moment; with more of them nothing would go faster, and each takes memory.
+    private static let atOnce = 128
+
+    /// What an attempt holds that neither this pass nor a new attempt may touch before its turn.
+    struct Remnant: Sendable {
+        var group: String
+        var launcher: String?
+    }
+
     /// Finds what was running, and sees that nothing of what it uses is given away or removed.
     ///
     /// To be called before the handlers are read, since that removes copies that nothing uses.
-    /// - Returns: The attempts, for ``run(_:)``.
+    /// - Returns: What the attempts hold, for ``run(_:)``.
     /// - Throws: What the store said where it could not read.
-    func find() async throws -> [AttemptRunner.Leftover] {
-        let ties = try await store.runningTies()
-        let left = try await store.running().map { task, attempt in
-            let tie =
-                ties[task.id] ?? AttemptTie(launcher: nil, terms: nil, stdoutEnd: 0, stderrEnd: 0)
-            return AttemptRunner.Leftover(
-                task: task,
-                attempt: attempt,
-                tie: tie,
-                terms: tie.terms.flatMap { AttemptTerms($0) }
-            )
+    func find() async throws -> [Remnant] {
+        var remnants: [Remnant] = []
+        try await forEachPage { page in
+            for running in page {
+                if let terms = running.tie.terms.flatMap({ AttemptTerms($0) }) {
+                    preparation.reclaim(terms.holdings)
+                }
+                let group = LaunchPreparation.group(of: running.task.id, attempt: running.task.attempt)
+                remnants.append(Remnant(group: group, launcher: running.tie.launcher?.name))
+            }
         }
-        for terms in left.compactMap(\.terms) { preparation.reclaim(terms.holdings) }
-        return left
+        return remnants
+    }
+
+    private func forEachPage(_ body: ([RunningAttempt]) async throws -> Void) async throws {
+        var last: Int64 = 0
+        while true {
+            let page = try await store.runningAttempts(after: last, limit: Self.atOnce)
+            guard let end = page.last else { return }
+            last = end.task.sequence
+            try await body(page)
+        }
     }
 
     /// Goes on with each attempt, takes its recorded outcome, or says that it was lost.
     ///
     /// It may be killed at any point: what it has not finished, the next one finds as it was. It returns when it is
     /// known of each what it is; those that go on are the dispatcher's from then on.
-    /// - Parameter left: What ``find()`` found.
+    /// - Parameter remnants: What ``find()`` found.
     /// - Returns: What it did.
-    func run(_ left: [AttemptRunner.Leftover]) async -> RecoveryReport {
-        sweep(left)
+    /// - Throws: What the store said where it could not read.
+    func run(_ remnants: [Remnant]) async throws -> RecoveryReport {
+        sweep(remnants)
         var report = RecoveryReport()
-        report.found = left.count
+        report.found = remnants.count
         let (findings, finding) = AsyncStream.makeStream(of: AttemptRunner.Found?.self)
-        for leftover in left { await takeOver(leftover, finding) }
-        var open = left.count
-        if open == 0 { finding.finish() }
-        for await found in findings {
-            if let found { report.count(found) }
+        var found = findings.makeAsyncIterator()
+        var open = 0
+        try await forEachPage { page in
+            for running in page {
+                if open == Self.atOnce, let next = await found.next() {
+                    report.count(next)
+                    open -= 1
+                }
+                await takeOver(AttemptRunner.Leftover(running), finding)
+                open += 1
+            }
+        }
+        while open > 0, let next = await found.next() {
+            report.count(next)
             open -= 1
-            if open == 0 { finding.finish() }
         }
         if report.found > 0 {
             logger.notice(
@@ -83,15 +109,14 @@ struct Recovery: Sendable {
         }
     }
 
-    private func sweep(_ left: [AttemptRunner.Leftover]) {
-        let groups = Set(left.map { LaunchPreparation.group(of: $0.task.id, attempt: $0.task.attempt) })
-        for problem in preparation.cgroups.sweep(keeping: groups) {
+    private func sweep(_ remnants: [Remnant]) {
+        for problem in preparation.cgroups.sweep(keeping: Set(remnants.map(\.group))) {
             logger.warning(
                 "a control group of an earlier supervisor is left",
                 metadata: ["problem": "\(problem)"]
             )
         }
-        folder.sweep(keeping: Set(left.compactMap { $0.tie.launcher?.name }))
+        folder.sweep(keeping: Set(remnants.compactMap(\.launcher)))
     }
 
     /// Only a policy that is there and right says that running again is safe.
@@ -119,7 +144,7 @@ private final class FirstFinding: Sendable {
 }
 
 extension RecoveryReport {
-    fileprivate mutating func count(_ found: AttemptRunner.Found) {
+    fileprivate mutating func count(_ found: AttemptRunner.Found?) {
         switch found {
         case .adopted: adopted += 1
         case .recorded: recorded += 1
@@ -127,7 +152,7 @@ extension RecoveryReport {
         case .lost(.rehydrate): rehydrated += 1
         case .lost(.interrupt): interrupted += 1
         case .lost(.fail): poisoned += 1
-        case .lost: break
+        case .lost, nil: break
         }
     }
 }

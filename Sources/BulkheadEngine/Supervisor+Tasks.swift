@@ -29,6 +29,8 @@ extension Supervisor {
         batch: [Submission]
     ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
         guard phase != .stopping else { throw Self.stopping }
+        // Before that every type would be unknown, which a caller takes for the last word.
+        guard catalog.isRead else { throw Self.starting }
         let catalog = catalog.current
         let now = settings.clocks.wall()
         var answers: [Result<SubmitOutcome, BulkheadError>?] = []
@@ -97,6 +99,13 @@ extension Supervisor {
         case .create, .runAgain: return .failure(refusal)
         }
     }
+
+    private static let starting = BulkheadError(
+        .unavailable,
+        "the supervisor is starting and has not read its handlers yet",
+        advice: "try again in a moment",
+        retryAfterSeconds: 1
+    )
 
     private static let stopping = BulkheadError(
         .unavailable,

@@ -157,7 +157,7 @@ public final class Supervisor: Service, Sendable {
         await loadSettledCatalog()
         await dispatcher.load(try await mirror.restore(into: store))
         try await store.clampWaits(now: settings.clocks.steady())
-        let report = await recovery.run(left)
+        let report = try await recovery.run(left)
         life.withLock { life in
             life.recovery = report
             if life.phase == .recovering { life.phase = .ready }

@@ -1,5 +1,6 @@
 public import BulkheadCore
 public import BulkheadLaunch
+import Glibc
 import Synchronization
 
 /// One launcher: a process that runs one attempt after another.
@@ -181,6 +182,15 @@ public final class Launcher: Sendable {
             return port.send(OutgoingPacket(bytes: MessageCodec.encode(message)))
         }
         if let end { loop.end(port, end) }
+    }
+
+    /// Tells the launcher to end its attempt; one that somebody has stopped (SIGSTOP) is continued, so that it can.
+    /// - Parameters:
+    ///   - attempt: Which attempt.
+    ///   - reason: Why.
+    public func stop(attempt: UInt64, reason: StopReason) {
+        send(.stop(attempt: attempt, reason: reason))
+        ProcessIdentity.send(SIGCONT, to: mark)
     }
 
     private func transmit(_ message: SupervisorMessage) {

@@ -17,7 +17,7 @@ public enum ProcessTree {
         guard handler.bootID == ProcessIdentity.bootID else { return true }
         let deadline = ContinuousClock.now + limit
         while true {
-            let left = members(of: handler, among: ProcessStatus.all())
+            let left = members(of: handler, among: await ProcessScan.shared.take())
                 .map { ProcessMark(pid: $0.pid, startTime: $0.startTime, bootID: handler.bootID) }
                 .filter { ProcessIdentity.isAlive($0) }
             guard !left.isEmpty else { return true }
@@ -38,6 +38,7 @@ public enum ProcessTree {
         if let itself = all.first(where: { $0.pid == handler.pid }), !found.contains(itself) {
             found.append(itself)
         }
+        guard !found.isEmpty else { return [] }
         let children = Dictionary(grouping: all, by: \.parent)
         var seen = Set(found.map(\.pid))
         var next = 0

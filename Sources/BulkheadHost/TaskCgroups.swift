@@ -128,8 +128,17 @@ public struct TaskCgroups: Sendable {
     /// Kills what is in the groups of this name, wherever a supervisor of this state folder made them, and removes
     /// them; waits at most five seconds.
     /// - Parameter name: The name that was given to ``make(_:memory:processes:)``.
-    public func end(named name: String) {
-        _ = Self.end((folders + former).flatMap(\.children).filter { $0.path.hasSuffix("/" + name) })
+    public func end(named name: String) async {
+        let groups = (folders + former).map { CgroupFolder(path: $0.file(name)) }
+            .filter { (try? FileStatus.of($0.path))?.kind == .folder }
+        guard !groups.isEmpty else { return }
+        // A thread of its own, since waiting would hold one of the few that all Swift tasks share.
+        await withCheckedContinuation { continuation in
+            Thread.detachNewThread {
+                _ = Self.end(groups)
+                continuation.resume()
+            }
+        }
     }
 
     /// Kills what is in the groups of an attempt whose launcher is gone, and removes them; waits at most five

@@ -96,36 +96,6 @@ extension Store {
         }?.parsed()
     }
 
-    /// What is needed to go on with the attempts that run, by task.
-    /// - Returns: One for each running task.
-    /// - Throws: ``BulkheadError`` where the database could not be read.
-    public func runningTies() async throws(BulkheadError) -> [TaskID: AttemptTie] {
-        let rows = try await read { db in
-            try db.rows(
-                """
-                SELECT t.id, a.launcherName, a.launcherSecret, a.terms, a.stdoutEnd, a.stderrEnd
-                FROM task t JOIN attempt a ON a.task = t.key AND a.attempt = t.attempt
-                WHERE t.status = 'running'
-                """
-            ) { columns in
-                let id = try columns.text()
-                let name = try columns.optionalText()
-                let secret = try columns.optionalBytes()
-                let terms = try columns.optionalText()
-                let tie = AttemptTie(
-                    launcher: name.flatMap { name in secret.map { LauncherTie(name: name, secret: $0) } },
-                    terms: try terms.map { try StoredJSON.value($0) },
-                    stdoutEnd: try columns.integer(),
-                    stderrEnd: try columns.integer()
-                )
-                return (id, tie)
-            }
-        }
-        var ties: [TaskID: AttemptTie] = [:]
-        for (id, tie) in rows { ties[try TaskID(id)] = tie }
-        return ties
-    }
-
     /// Keeps a handler's report while its attempt runs; a stale one changes nothing.
     public func record(
         _ progress: TaskProgress,

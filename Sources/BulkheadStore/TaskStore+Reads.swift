@@ -45,25 +45,6 @@ extension Store {
         }
     }
 
-    /// The attempts that run, as far as the store knows, each with its task.
-    public func running() async throws(BulkheadError) -> [(TaskRecord, AttemptRecord)] {
-        let rows = try await read { db in
-            try db.rows(TaskRow.selection("WHERE t.status = 'running' ORDER BY t.sequence")) {
-                try TaskRow(&$0)
-            }.map { row in
-                let attempt = try db.first(
-                    "SELECT \(Attempts.columns) FROM attempt WHERE task = ? AND attempt = ?",
-                    [row.key, row.record.attempt]
-                ) { try Attempts.row(&$0) }
-                guard let attempt else { throw DatabaseError.damaged("the table attempt") }
-                return (row, attempt)
-            }
-        }
-        var pairs: [(TaskRecord, AttemptRecord)] = []
-        for (row, attempt) in rows { pairs.append((try row.parsed(), attempt)) }
-        return pairs
-    }
-
     /// A page of tasks, those submitted last first.
     /// - Parameter filter: Which; its limit is cut to a thousand, and a page of large tasks ends early.
     /// - Returns: The page.

@@ -20,9 +20,9 @@ struct AttemptTests {
             #expect((attempt.launcher, attempt.process) == (mark, mark))
             #expect(attempt.handler == String(repeating: "a", count: 64))
             #expect(attempt.completedAt == nil && attempt.outcome == nil)
-            let running = try await store.running()
-            #expect(running.map(\.0) == [task])
-            #expect(running.map(\.1) == [attempt])
+            let running = try await store.runningAttempts(limit: 9)
+            #expect(running.map(\.task) == [task])
+            #expect(running.map(\.attempt) == [attempt])
         }
     }
 
@@ -39,17 +39,36 @@ struct AttemptTests {
             _ = try await store.append([
                 try bench.chunk(1, at: 0, "hello"), try bench.chunk(1, .stderr, at: 7, "!"),
             ])
-            let ties = try await store.runningTies()
+            let ties = try await store.runningAttempts(limit: 9).map(\.tie)
             let first = AttemptTie(launcher: tie, terms: start.terms, stdoutEnd: 5, stderrEnd: 8)
-            #expect(ties[try bench.id(1)] == first)
             let second = AttemptTie(launcher: nil, terms: nil, stdoutEnd: 0, stderrEnd: 0)
-            #expect(ties[try bench.id(2)] == second)
+            #expect(ties == [first, second])
             _ = try await store.finish(try bench.finish(1, .complete))
-            #expect(try await store.runningTies().count == 1)
+            #expect(try await store.runningAttempts(limit: 9).count == 1)
             let secrets = try await store.pool.read { db in
                 try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM attempt WHERE launcherSecret IS NOT NULL")
             }
             #expect(secrets == 0, "a secret is kept no longer than it is of use")
+        }
+    }
+
+    @Test("the attempts that run are read in pages, which end early where tasks are large")
+    func runningPages() async throws {
+        try await StoreWorkbench.run {
+            $0.listPageBytes = 1_000
+        } _: { bench, store in
+            let large = #"{"text":"\#(String(repeating: "x", count: 900))"}"#
+            for number in 1...5 {
+                try await bench.submit(store, try bench.request(number, params: number == 4 ? "{}" : large))
+                if number != 2 { _ = try await store.startAttempt(try bench.start(number)) }
+            }
+            var pages: [[TaskID]] = []
+            var last: Int64 = 0
+            while let page = try await store.runningAttempts(after: last, limit: 3).nonEmpty {
+                pages.append(page.map(\.task.id))
+                last = page[page.count - 1].task.sequence
+            }
+            #expect(pages == [[try bench.id(1), try bench.id(3)], [try bench.id(4), try bench.id(5)]])
         }
     }
 
@@ -192,4 +211,9 @@ struct AttemptTests {
             #expect((ended?.status, ended?.error, ended?.completedAt) == (.cancelled, error, bench.now))
         }
     }
+}
+
+extension Array {
+    /// The array; nil where there is nothing in it.
+    fileprivate var nonEmpty: Self? { isEmpty ? nil : self }
 }

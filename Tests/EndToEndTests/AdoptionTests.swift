@@ -156,7 +156,7 @@ extension EndToEnd {
                 MessageCodec.encode(SupervisorMessage.dismiss),
                 [1, 2, 3],
                 // A protocol of another version.
-                [0x48, 0x42, 0x4B, 0x4C, 9, 0, 5],
+                [0x42, 0x48, 0x4B, 0x4C, 9, 0, 5],
             ]
             for packet in packets {
                 let answers = try converse(bench.state + "/launchers/" + name, packet)

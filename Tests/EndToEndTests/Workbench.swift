@@ -12,8 +12,9 @@ final class Workbench: Sendable {
     var state: String { folder + "/state" }
     var socket: String { state + "/bulkhead.sock" }
 
-    /// The folder of the built programs: that of the test bundle.
-    static let programs = Bundle.main.bundleURL.path
+    /// The folder of the built programs: that of the test bundle, or the one that `BULKHEAD_PROGRAMS` names.
+    static let programs =
+        ProcessInfo.processInfo.environment["BULKHEAD_PROGRAMS"] ?? Bundle.main.bundleURL.path
 
     /// The checkout, for the handlers and policies that come with Bulkhead.
     static let checkout = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -119,12 +120,13 @@ final class Workbench: Sendable {
     /// Starts `bulkhead serve` without waiting for anything; SIGTERM stops what runs, unless the test says otherwise.
     func launchServer(
         _ arguments: [String] = [],
-        environment added: [String: String] = [:]
+        environment added: [String: String] = [:],
+        programs: String = Workbench.programs
     ) throws -> ChildProcess {
         let isSet = arguments.contains("--on-stop") || added["BULKHEAD_ON_STOP"] != nil
         let onStop = isSet ? [] : ["--on-stop", "stop"]
         return try ChildProcess(
-            Self.programs + "/bulkhead",
+            programs + "/bulkhead",
             [
                 "serve", "--plugins", plugins, "--policies", policies, "--state", state, "--scratch",
                 folder + "/scratch",

@@ -1,0 +1,151 @@
+import BulkheadCore
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// What a start has to do when much was left, and what it says meanwhile.
+    @Suite("Restart")
+    struct RestartTests {
+        private static let environment = ProcessInfo.processInfo.environment
+
+        /// How many tasks wait and how many were lost, where nobody asks for more.
+        private static let queued = environment["BULKHEAD_RESTART_QUEUED"].flatMap { Int($0) } ?? 3_000
+        private static let lost = environment["BULKHEAD_RESTART_LOST"].flatMap { Int($0) } ?? 500
+
+        @Test("what waits is launched a few at a time after a start, and says so", .timeLimit(.minutes(1)))
+        func paced() async throws {
+            let bench = try Workbench()
+            try bench.gatedHandler("once", "gate open", policy: "pool: lost\n")
+            try bench.handler("fine", ":")
+            try bench.policy("pools", "lost: {concurrency: 1}\ndefault: {concurrency: 200}\n")
+            var crowd = try await CrowdedState(bench, type: "once")
+            try await crowd.addQueued(200, type: "fine")
+            try await crowd.close()
+            let server = try bench.launchServer()
+            do {
+                let last = try #require(crowd.queued.last).text
+                var words: Set<String> = []
+                let isDone = try await bench.eventually {
+                    let answer = try? await bench.api("GET", "/v1/tasks/" + last)
+                    if let waits = answer?.json["waitingFor"]?.string { words.insert(waits) }
+                    return answer?.json.text("status") == "completed"
+                }
+                #expect(isDone)
+                #expect(words.contains { $0.contains("a few at a time") }, "it waited for \(words)")
+                #expect(try await bench.waitsUntilIdle(within: .seconds(30)))
+                let starts = try await bench.allTasks().filter { $0.text("type") == "fine" }
+                    .compactMap { $0.milliseconds("startedAt") }.sorted()
+                #expect(starts.count == 200)
+                // Eleven steps of at least half their length each lie between the first and the last.
+                #expect(starts[199] - starts[0] >= 500, "\(starts.map { $0 - starts[0] })")
+                let atOnce = starts.count { $0 - starts[0] < 45 }
+                #expect(atOnce <= LaunchRamp.firstStarts, "\(starts.map { $0 - starts[0] })")
+            } catch {
+                await bench.crash(server)
+                throw error
+            }
+            #expect(await bench.stop(server).code == 0)
+        }
+
+        @Test(
+            "the API answers while recovery goes on: alive at once, ready afterwards",
+            .timeLimit(.minutes(1))
+        )
+        func answersWhileRecovering() async throws {
+            let bench = try Workbench()
+            try bench.gatedHandler("once", "gate open\necho '{\"result\":1}' >&3")
+            let first = try await bench.start()
+            let id = try await bench.submit("once")
+            let (_, launcher) = try await bench.processes(of: id)
+            #expect(try await bench.waits(for: id, toBe: .running))
+            first.send(SIGKILL)
+            _ = await first.result()
+            // As long as the launcher stands still, nobody knows whether the attempt goes on.
+            kill(launcher.pid, SIGSTOP)
+            defer { if ProcessTable.isAlive(launcher) { kill(launcher.pid, SIGKILL) } }
+            let next = try bench.launchServer()
+            do {
+                var health: APICall.Answer?
+                let answers = try await bench.eventually {
+                    health = try? await bench.api("GET", "/healthz")
+                    return health != nil
+                }
+                #expect(answers)
+                #expect(health?.status == 503, "\(health?.text ?? "")")
+                #expect(health?.text.contains("recovering") == true)
+                let alive = try await bench.api("GET", "/livez")
+                #expect(alive.status == 200)
+                let task = try await bench.api("GET", "/v1/tasks/" + id).json
+                #expect(task.text("status") == "running")
+                // A submit is taken as soon as the handlers have been read, and waits; never is its type unknown.
+                var answer = try await bench.api("POST", "/v1/tasks", ["type": "once"])
+                while answer.status == 503 {
+                    #expect(answer.head.lowercased().contains("retry-after:"))
+                    try await Task.sleep(for: .milliseconds(20))
+                    answer = try await bench.api("POST", "/v1/tasks", ["type": "once"])
+                }
+                #expect(answer.status == 201, "\(answer.text)")
+                let later = answer.json.text("id")
+                let waiting = try await bench.api("GET", "/v1/tasks/" + later).json
+                #expect(waiting.text("status") == "queued" && waiting.text("waitingFor").contains("recovery"))
+                let phase = try await bench.answer("status").text("phase")
+                #expect(phase == "recovering")
+
+                kill(launcher.pid, SIGCONT)
+                let isReady = try await bench.eventually {
+                    try await bench.api("GET", "/healthz").status == 200
+                }
+                #expect(isReady)
+                try bench.open("open")
+                for id in [id, later] {
+                    let task = try await bench.ended(id)
+                    #expect(task.text("status") == "completed" && task["attempt"] == 1)
+                }
+            } catch {
+                await bench.crash(next)
+                throw error
+            }
+            #expect(await bench.stop(next).code == 0)
+        }
+
+        @Test(
+            "many queued and many lost tasks are ready within seconds, in little memory",
+            .timeLimit(.minutes(10))
+        )
+        func crowded() async throws {
+            let bench = try Workbench()
+            try bench.gatedHandler("once", "gate open", policy: "pool: lost\n")
+            try bench.gatedHandler("again", "gate open", policy: "pool: other\n")
+            try bench.policy("pools", "lost: {concurrency: 20000}\nother: {concurrency: 1}\n")
+            var crowd = try await CrowdedState(bench, type: "once")
+            try await crowd.addLost(Self.lost - 1)
+            try await crowd.addQueued(Self.queued, type: "again", pool: "other")
+            try await crowd.close()
+
+            let begin = ContinuousClock.now
+            let server = try bench.launchServer()
+            do {
+                let isReady = try await bench.eventually(within: .seconds(300)) {
+                    (try? await bench.api("GET", "/healthz").status) == 200
+                }
+                let took = ContinuousClock.now - begin
+                let memory = ProcessTable.status("VmHWM", of: server.pid) ?? 0
+                print(
+                    "\(Self.queued) queued and \(Self.lost) lost tasks: ready after \(took), at most \(memory) KiB"
+                )
+                #expect(isReady)
+                #expect(took < .seconds(20))
+                let recovery = try await bench.answer("status")["recovery"]
+                #expect(recovery?["found"]?.integer == Int64(Self.lost))
+                #expect(recovery?["interrupted"]?.integer == Int64(Self.lost))
+                let counts = try await bench.answer("status")["counts"]
+                #expect(counts?["interrupted"]?.integer == Int64(Self.lost))
+                #expect((counts?["queued"]?.integer ?? 0) >= Int64(Self.queued) - 1)
+            } catch {
+                await bench.crash(server)
+                throw error
+            }
+            #expect(await bench.stop(server).code == 0)
+        }
+    }
+}
