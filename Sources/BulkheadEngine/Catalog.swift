@@ -104,10 +104,13 @@ struct Catalog: Sendable {
 
 /// Where everybody finds the catalog of this moment.
 final class CatalogHolder: Sendable {
-    private let catalog = Mutex(Catalog())
+    private let catalog = Mutex<Catalog?>(nil)
 
-    /// The catalog of this moment.
-    var current: Catalog { catalog.withLock { $0 } }
+    /// The catalog of this moment; an empty one until the files have been read.
+    var current: Catalog { catalog.withLock { $0 } ?? Catalog() }
+
+    /// Whether the files have been read at all.
+    var isLoaded: Bool { catalog.withLock { $0 != nil } }
 
     /// Puts a new one in its place.
     func replace(with new: Catalog) { catalog.withLock { $0 = new } }

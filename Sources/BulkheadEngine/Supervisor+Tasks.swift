@@ -29,6 +29,7 @@ extension Supervisor {
         batch: [Submission]
     ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
         guard phase != .stopping else { throw Self.stopping }
+        guard self.catalog.isLoaded else { throw Self.starting }
         let catalog = catalog.current
         let now = settings.clocks.wall()
         var answers: [Result<SubmitOutcome, BulkheadError>?] = []
@@ -97,6 +98,13 @@ extension Supervisor {
         case .create, .runAgain: return .failure(refusal)
         }
     }
+
+    private static let starting = BulkheadError(
+        .unavailable,
+        "the supervisor has just started and does not know its handlers yet",
+        advice: "try again in a moment",
+        retryAfterSeconds: 1
+    )
 
     private static let stopping = BulkheadError(
         .unavailable,
