@@ -252,7 +252,7 @@ extension EndToEnd {
         @Test(
             "a launcher that stands still under SIGSTOP is given up in time, and the supervisor ends",
             .timeLimit(.minutes(2)),
-            .enabled(if: CrashTests.isLong, "a minute of waiting: set BULKHEAD_CRASH_ROUNDS for it")
+            .enabled(if: TortureLength.isLong, "a minute of waiting: scripts/torture does it")
         )
         func stoppedLauncherIsGivenUp() async throws {
             try await stopLauncher { bench, server in
