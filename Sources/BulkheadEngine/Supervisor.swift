@@ -56,7 +56,11 @@ public final class Supervisor: Service, Sendable {
     ) async throws(BulkheadError) -> Supervisor {
         let folder = try StateFolder.open(settings.stateFolder)
         let store = try Store.open(
-            StoreSettings(path: folder.databasePath, spoolCap: settings.spoolCap, outboxOn: false)
+            StoreSettings(
+                path: folder.databasePath,
+                spoolCap: settings.spoolCap,
+                outboxOn: settings.outboxIsOn
+            )
         )
         return try Supervisor(settings, folder: folder, store: store, logger: logger)
     }

@@ -24,6 +24,8 @@ public struct SupervisorSettings: Sendable {
     public var launcherExecutable: String
     /// Bytes of output that may be kept.
     public var spoolCap: Int64 = 64 << 20
+    /// Whether messages are kept until a controller acknowledges them.
+    public var outboxIsOn = false
     /// Bytes that a result may have.
     public var resultLimit = Limits.resultBytes
     /// The users that attempts get where a policy says `user: dynamic` and the supervisor is root.

@@ -28,6 +28,7 @@ struct Bulkhead: AsyncParsableCommand {
                 name: "Handlers and policies:",
                 subcommands: [Plugins.self, Pools.self, PolicyCommand.self]
             ),
+            CommandGroup(name: "Controllers:", subcommands: [OutboxCommand.self]),
         ]
     )
 

@@ -186,6 +186,7 @@ extension Settings {
         supervisor.scratchFolder = scratch
         supervisor.spoolCap = spoolCap
         supervisor.resultLimit = resultLimit
+        supervisor.outboxIsOn = outboxIsOn
         supervisor.dynamicUsers = dynamicUsers
         supervisor.drain = drain
         supervisor.retention = retention

@@ -69,7 +69,12 @@ struct SettingFlags: ParsableArguments {
     )
     var onStop: String?
 
-    @Option(help: ArgumentHelp("Whether messages are kept for a controller: off.", valueName: "off"))
+    @Option(
+        help: ArgumentHelp(
+            "Whether messages are kept until a controller acknowledges them. (default: off)",
+            valueName: "on|off"
+        )
+    )
     var outbox: String?
 
     // Known, and refused with the reason as long as they are not in force.

@@ -12,6 +12,7 @@ struct Settings {
     var listen: [SocketSetting]
     var spoolCap: Int64
     var resultLimit: Int
+    var outboxIsOn: Bool
     var drain: Duration
     var retention: RetentionRule
     var onStop: StopMode
@@ -47,7 +48,7 @@ struct Settings {
         )
         dynamicUsers = try sources.read(.dynamicUIDs, UserRange.self).range
         socketGroup = try sources.readIfWritten(.socketGroup, GroupSetting.self)?.name
-        _ = try sources.read(.outbox, OutboxSetting.self)
+        outboxIsOn = try sources.read(.outbox, OutboxSetting.self).isOn
         onStop = try sources.read(.onStop, OnStopSetting.self).mode
         try check(sources)
     }

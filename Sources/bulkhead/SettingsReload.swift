@@ -77,6 +77,7 @@ extension Settings {
             (.listen, listen != new.listen),
             (.spoolCap, spoolCap != new.spoolCap),
             (.resultLimit, resultLimit != new.resultLimit),
+            (.outbox, outboxIsOn != new.outboxIsOn),
             (.dynamicUIDs, dynamicUsers != new.dynamicUsers),
             (.socketGroup, socketGroup != new.socketGroup),
             (.onStop, onStop != new.onStop),

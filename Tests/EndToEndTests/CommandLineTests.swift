@@ -109,7 +109,7 @@ struct CommandLineTests {
         let bench = try Workbench()
         for (flag, value) in [
             ("--terminal-reserve", "1MiB"),
-            ("--token-file", "/x"), ("--outbox", "on"),
+            ("--token-file", "/x"),
         ] {
             let refused = try await run(bench, "serve", flag, value)
             #expect(refused.code == 2)

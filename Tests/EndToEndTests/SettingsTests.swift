@@ -139,8 +139,8 @@ extension EndToEnd {
                     "{}", ["BULKHEAD_RETENTION_TASKS": "0"], [],
                     ["BULKHEAD_RETENTION_TASKS=0 (environment): ", "a whole number from 1 on, or off"]
                 ),
-                ("outbox: on", [:], [], ["outbox=on (./bulkhead.yaml:1:1): ", "cannot be switched on yet"]),
-                ("{}", ["BULKHEAD_OUTBOX": "on"], [], ["BULKHEAD_OUTBOX=on (environment): "]),
+                ("outbox: yes", [:], [], ["outbox=yes (./bulkhead.yaml:1:1): ", "neither on nor off"]),
+                ("{}", ["BULKHEAD_OUTBOX": "1"], [], ["BULKHEAD_OUTBOX=1 (environment): "]),
                 ("{}", ["BULKHEAD_ON_STOP": "halt"], [], ["BULKHEAD_ON_STOP=halt (environment): "]),
                 (
                     "{}", ["BULKHEAD_TERMINAL_RESERVE": "1MiB"], [],
