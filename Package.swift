@@ -34,6 +34,8 @@ let package = Package(
     products: [
         .executable(name: "bulkhead", targets: ["bulkhead"]),
         .executable(name: "bulkhead-launcher", targets: ["bulkhead-launcher"]),
+        // Preloaded by tests into a supervisor that is to end at the N-th write, sync, spawn or message.
+        .library(name: "FaultPoints", type: .dynamic, targets: ["FaultPoints"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -105,6 +107,7 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-executable"])]
         ),
 
+        .target(name: "FaultPoints", path: "Tests/FaultPoints", linkerSettings: [.linkedLibrary("dl")]),
         .testTarget(name: "BulkheadCoreTests", dependencies: ["BulkheadCore"], swiftSettings: strict),
         .testTarget(name: "BulkheadLaunchTests", dependencies: ["BulkheadLaunch"], swiftSettings: strict),
         .testTarget(
@@ -139,7 +142,7 @@ let package = Package(
         ),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["BulkheadCore", "BulkheadLaunch", "BulkheadStore", "CLinux"],
+            dependencies: ["BulkheadCore", "BulkheadLaunch", "BulkheadStore", "CLinux", grdb],
             swiftSettings: strict
         ),
     ] + (fuzzing ? fuzzers : [])

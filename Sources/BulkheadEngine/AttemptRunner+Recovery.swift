@@ -118,6 +118,7 @@ extension AttemptRunner {
     private func end(_ left: Leftover, _ launcher: ProcessMark) async -> Bool {
         await preparation.endTree(
             of: LaunchPreparation.group(of: left.task.id, attempt: left.task.attempt),
+            scratch: left.terms?.holdings.scratch,
             process: left.attempt.process,
             launcher: launcher
         )

@@ -174,7 +174,7 @@ struct AttemptRunner: Sendable {
             case .left:
                 launchers.leave(launcher)
                 return .left
-            case .lost(let process, let reason):
+            case .lost(let process, let mayHaveRun, let reason):
                 logger.warning(
                     "a launcher was lost",
                     metadata: [
@@ -184,10 +184,11 @@ struct AttemptRunner: Sendable {
                 if let end = try await takeRecord(task, terms, launcher.tie, live) { return end }
                 await preparation.endTree(
                     of: terms.holdings.group,
+                    scratch: terms.holdings.scratch,
                     process: process,
                     launcher: launcher.mark
                 )
-                guard process != nil else {
+                guard mayHaveRun else {
                     return try await putBack(task, "its launcher was lost: \(reason)", live)
                 }
                 return .ended(try await end(lossFinish(task, terms.recovery, live), live))

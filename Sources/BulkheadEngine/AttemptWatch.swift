@@ -12,8 +12,8 @@ struct AttemptWatch: Sendable {
         case finished(AttemptFinish)
         /// It did not start, for want of something that comes back.
         case putBack(String)
-        /// Its launcher is gone.
-        case lost(process: ProcessMark?, reason: String)
+        /// Its launcher is gone; the handler's process is known once it was told of, which may be later than it runs.
+        case lost(process: ProcessMark?, mayHaveRun: Bool, reason: String)
         /// It goes on without this supervisor; what it said so far is in the store.
         case left
     }
@@ -51,6 +51,7 @@ struct AttemptWatch: Sendable {
         var process: ProcessMark?
         var lastWords = "its control socket ended"
         var isLeft = false
+        var mayHaveRun = false
         for await event in events {
             guard case .message(let message) = event else {
                 if case .lost(let reason) = event { lastWords = reason }
@@ -59,7 +60,9 @@ struct AttemptWatch: Sendable {
             }
             switch message {
             case .ready, .challenge, .adopted: continue
+            case .executing: mayHaveRun = true
             case .started(_, let pid, let startTime):
+                mayHaveRun = true
                 let mark = ProcessMark(pid: pid, startTime: startTime, bootID: ProcessIdentity.bootID)
                 process = mark
                 _ = try await persistence.write { [store = runner.store] () throws(BulkheadError) in
@@ -85,7 +88,7 @@ struct AttemptWatch: Sendable {
         }
         await progress.stop()
         try await output.flush()
-        return isLeft ? .left : .lost(process: process, reason: lastWords)
+        return isLeft ? .left : .lost(process: process, mayHaveRun: mayHaveRun, reason: lastWords)
     }
 
     private func refused(_ refusal: LaunchRefusal) -> Last {

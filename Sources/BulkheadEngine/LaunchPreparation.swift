@@ -312,16 +312,25 @@ final class LaunchPreparation: Sendable {
     }
 
     /// Ends what is left of an attempt whose launcher is gone, or cannot be spoken to.
-    func endTree(of group: String, process: ProcessMark?, launcher: ProcessMark) async {
+    func endTree(
+        of group: String,
+        scratch: String?,
+        process: ProcessMark?,
+        launcher: ProcessMark
+    ) async {
         if ProcessIdentity.kill(launcher) {
             _ = await ProcessIdentity.waitForEnd(of: launcher, atMost: Self.patience)
         }
         await cgroups.end(named: group)
-        guard let process else { return }
-        if !(await ProcessTree.end(handler: process, atMost: Self.patience)) {
+        var isEnded = true
+        if let process { isEnded = await ProcessTree.end(handler: process, atMost: Self.patience) }
+        if let scratch {
+            isEnded = await ProcessTree.end(withScratch: scratch, atMost: Self.patience) && isEnded
+        }
+        if !isEnded {
             logger.error(
                 "processes of a lost attempt did not end at SIGKILL (stuck in the kernel)",
-                metadata: ["pid": "\(process.pid)"]
+                metadata: ["launcher": "\(launcher.pid)"]
             )
         }
     }

@@ -54,6 +54,7 @@ struct LauncherState: Sendable, Equatable {
             return .breach("\(message.name) is not about attempt \(attempt)")
         }
         switch message {
+        case .executing: return started ? .breach("executing came after started") : .deliver
         case .started:
             guard !started else { return .breach("started came twice") }
             phase = .running(attempt: attempt, started: true)
@@ -121,6 +122,7 @@ extension LauncherMessage {
     var name: String {
         switch self {
         case .ready: "ready"
+        case .executing: "executing"
         case .started: "started"
         case .output: "output"
         case .event: "event"

@@ -2,18 +2,16 @@
 ///
 /// After a crash thousands of attempts ask at one moment whether anything is left of them, and a look at /proc costs
 /// milliseconds.
-actor ProcessScan {
-    static let shared = ProcessScan(look: ProcessStatus.all)
-
-    private let look: @Sendable () -> [ProcessStatus]
-    private var running: Task<[ProcessStatus], Never>?
-    private var next: Task<[ProcessStatus], Never>?
+actor ProcessScan<Found: Sendable> {
+    private let look: @Sendable () -> Found
+    private var running: Task<Found, Never>?
+    private var next: Task<Found, Never>?
 
     /// Makes scans of a table of processes.
-    init(look: @escaping @Sendable () -> [ProcessStatus]) { self.look = look }
+    init(look: @escaping @Sendable () -> Found) { self.look = look }
 
-    /// Every process, by a look that begins after this call did.
-    func take() async -> [ProcessStatus] {
+    /// What is there, by a look that begins after this call did.
+    func take() async -> Found {
         if let next { return await next.value }
         let before = running
         let scan = Task {

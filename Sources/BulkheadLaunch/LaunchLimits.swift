@@ -89,7 +89,7 @@ public enum LaunchLimits {
     /// Nanoseconds for which a launcher whose outcome cannot be recorded waits for a supervisor.
     public static let unrecordedNanoseconds: UInt64 = 24 * 3_600_000_000_000
 
-    /// Nanoseconds between two tries to record an outcome.
+    /// Nanoseconds between two tries to record an outcome, and between two looks whether it is still needed.
     public static let recordingNanoseconds: UInt64 = 1_000_000_000
 
     /// Bytes of event lines that no supervisor has understood yet.

@@ -98,6 +98,9 @@ public enum SupervisorMessage: Sendable, Equatable {
 public enum LauncherMessage: Sendable, Equatable {
     /// It can take a launch: after `prepare` and after each `outcomeAck`.
     case ready(version: UInt16, pid: Int32)
+    /// From here on the handler may run; comes before the exec, so that a launcher that dies behind it has told. `started`
+    /// or `refused` follows.
+    case executing(attempt: UInt64)
     /// The exec succeeded; `startTime` is field 22 of /proc/PID/stat, in clock ticks since boot.
     case started(attempt: UInt64, pid: Int32, startTime: UInt64)
     /// Bytes of a stream; `offset` is that of the first, counted from the attempt's start.
@@ -124,7 +127,8 @@ extension LauncherMessage {
         case .ready, .challenge: nil
         case .adopted(_, let state): state.attempt
         case .started(let attempt, _, _), .output(let attempt, _, _, _), .event(let attempt, _, _, _),
-            .denied(let attempt, _, _), .finished(let attempt, _), .refused(let attempt, _, _, _):
+            .denied(let attempt, _, _), .executing(let attempt), .finished(let attempt, _),
+            .refused(let attempt, _, _, _):
             attempt
         }
     }

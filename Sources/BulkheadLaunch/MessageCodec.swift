@@ -10,7 +10,7 @@ public enum MessageCodec {
     }
 
     enum LauncherKind: UInt8 {
-        case ready = 65, started, output, event, denied, finished, refused, challenge, adopted
+        case ready = 65, started, output, event, denied, finished, refused, challenge, adopted, executing
     }
 
     /// The bytes of a supervisor's message.
@@ -71,6 +71,10 @@ public enum MessageCodec {
             var writer = header(LauncherKind.ready.rawValue)
             writer.put(version)
             writer.put(pid)
+            return writer.bytes
+        case .executing(let attempt):
+            var writer = header(LauncherKind.executing.rawValue)
+            writer.put(attempt)
             return writer.bytes
         case .started(let attempt, let pid, let startTime):
             var writer = header(LauncherKind.started.rawValue)
@@ -251,6 +255,7 @@ public enum MessageCodec {
         case .adopted:
             let proof = try reader.whole("proof", count: LaunchLimits.proofBytes)
             return .adopted(proof: proof, state: try AttemptState(attempt: attempt, from: &reader))
+        case .executing: return .executing(attempt: attempt)
         case .ready, .challenge, .started:
             let pid = try reader.signed("pid")
             let startTime = try reader.number(UInt64.self, "start time")

@@ -148,7 +148,7 @@ final class CommitWriter: Sendable {
         let refusal: BulkheadError? = state.withLock { state in
             if let end = state.end { return end }
             guard !state.isClosing else {
-                return BulkheadError(.unavailable, "the store is closed", retryAfterSeconds: 1)
+                return ReadGate.closed
             }
             state.waiting.append(mutation)
             wakes = state.threadSleeps

@@ -51,6 +51,7 @@ public final class Store: Sendable {
     let settings: StoreSettings
     let pool: DatabasePool
     let writer: CommitWriter
+    private let reads = ReadGate()
 
     /// A count that was found wrong at the start and put right, in plain words.
     public let correction: String?
@@ -87,6 +88,7 @@ public final class Store: Sendable {
     /// - Throws: ``BulkheadError`` where the file could not be closed in order; nothing committed is lost.
     public func close() async throws(BulkheadError) {
         await writer.close()
+        await reads.close()
         do {
             try writer.writeBack()
             try pool.close()
@@ -120,6 +122,8 @@ public final class Store: Sendable {
     func read<Value: Sendable>(
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(BulkheadError) -> Value {
+        try reads.enter()
+        defer { reads.leave() }
         let result: Result<Value, any Error> = await withCheckedContinuation { continuation in
             pool.asyncRead { database in
                 continuation.resume(returning: Result { try body(try database.get()) })

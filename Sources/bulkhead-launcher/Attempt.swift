@@ -31,6 +31,8 @@ final class Attempt {
     var steps: StopSteps
     var status: Descriptor?
     var pendingStop: StopReason?
+    /// Whether the handler may run, as the supervisor was told.
+    var isExecuting = false
     var refusal: Refusal?
     var ending: Ending?
     var killedBySyscall: UInt32?
@@ -102,6 +104,11 @@ final class Attempt {
                 report.write.number,
             ]
         )
+        // Without a listener nothing holds the child up before its exec.
+        if !spec.filter.hasListener {
+            isExecuting = true
+            control.send(.executing(attempt: spec.attempt))
+        }
         let child = clinux_fork()
         if child == 0 {
             var stages = ChildStages(plan: plan)
@@ -221,6 +228,7 @@ extension Attempt {
         if let process {
             messages.append(.started(attempt: number, pid: process.pid, startTime: process.startTime))
         }
+        if process == nil, isExecuting { messages.append(.executing(attempt: number)) }
         messages += denials.report()
         // Before the exec nothing of the handler's can be there.
         if process != nil { messages += drain.report() }

@@ -25,7 +25,11 @@ extension Attempt {
     func take(_ report: ChildReport) throws(Refusal) {
         switch report {
         case .installing:
-            if let listener = try fetchListener() { denials.adopt(Descriptor(listener)) }
+            if let listener = try fetchListener() {
+                denials.adopt(Descriptor(listener))
+                // The child waits for an answer to its filter's call, which comes after this.
+                sayExecuting()
+            }
         case .failed(let stage, let errno, let item):
             refusal = Refusal(stage: stage, errno: errno, detail: detail(of: stage, errno, item))
         }
@@ -47,6 +51,12 @@ extension Attempt {
             }
             usleep(20)
         }
+    }
+
+    /// Says that from here on the handler may run.
+    func sayExecuting() {
+        isExecuting = true
+        control.send(.executing(attempt: number))
     }
 
     /// The status pipe is closed: by the exec, or by the child's end before it.

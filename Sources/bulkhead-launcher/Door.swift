@@ -173,6 +173,12 @@ extension Door {
         _ = unsafe unlinkat(folder.number, recordName, 0)
     }
 
+    /// Whether a supervisor has removed the socket, as it does once it needs nothing of the launcher any more.
+    var isForgotten: Bool {
+        var status = stat()
+        return unsafe fstatat(folder.number, name, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT
+    }
+
     /// Removes the socket: from here on nobody finds the launcher, only the record that it may have left.
     func close() {
         _ = unsafe unlinkat(folder.number, name, 0)

@@ -10,7 +10,7 @@ struct Solitude {
     /// When something is due, for an attempt that has ended or not.
     func deadline(hasEnded: Bool) -> UInt64? {
         guard hasEnded else { return nil }
-        return [isRecorded ? nil : nextTry, until].compactMap(\.self).min()
+        return [nextTry, until].compactMap(\.self).min()
     }
 
     /// Whether the wait for a supervisor is over.
@@ -18,6 +18,13 @@ struct Solitude {
 
     /// Whether the outcome is to be written now.
     func wantsRecord(at now: UInt64) -> Bool { !isRecorded && now >= nextTry }
+
+    /// Whether it is time to see if anybody still needs the record.
+    mutating func wantsLook(at now: UInt64) -> Bool {
+        guard isRecorded, now >= nextTry else { return false }
+        nextTry = now + LaunchLimits.recordingNanoseconds
+        return true
+    }
 
     /// The record was written, or could not be.
     mutating func tried(succeeded: Bool, at now: UInt64) {

@@ -15,6 +15,7 @@ struct LauncherStateTests {
         .event(attempt: 5, line: [1], truncated: false, length: 1),
         .denied(attempt: 5, syscall: 1, count: 1), .finished(attempt: 5, outcome: outcome),
         .refused(attempt: 5, stage: .exec, errno: 2, detail: ""),
+        .executing(attempt: 5),
     ]
 
     /// A state in each phase, with the names of the messages that may come in it.
@@ -33,7 +34,7 @@ struct LauncherStateTests {
         var lost = acknowledged
         _ = lost.lose()
         return [
-            (launching, ["ready"]), (ready, []), (running, ["started", "denied", "refused"]),
+            (launching, ["ready"]), (ready, []), (running, ["executing", "started", "denied", "refused"]),
             (started, ["output", "event", "denied", "finished"]), (ended, []), (acknowledged, ["ready"]),
             (lost, []),
         ]

@@ -155,4 +155,28 @@ struct ProcessTreeTests {
         for mark in marks { #expect(!ProcessIdentity.isAlive(mark)) }
         #expect(ProcessIdentity.isAlive(bystander.mark))
     }
+
+    @Test("whoever was given a scratch folder is ended, wherever it went, and nobody else")
+    func endsByScratchFolder() async throws {
+        let scratch = "/var/tmp/\(UInt64.random(in: 0 ... .max))"
+        let other = try TestChild("/usr/bin/env", "BULKHEAD_SCRATCH=\(scratch)-too", "sleep", "100")
+        let script = "setsid sh -c 'sleep 100 & sleep 100' & sleep 100"
+        let leader = try TestChild("/usr/bin/env", "BULKHEAD_SCRATCH=\(scratch)", "sh", "-c", script)
+        func holders() -> [ProcessMark] {
+            ProcessStatus.all().filter { process in
+                let environment = ProcFile.read("/proc/\(process.pid)/environ", atMost: 65_536) ?? []
+                return environment.split(separator: 0).contains(
+                    Array("BULKHEAD_SCRATCH=\(scratch)".utf8)[...]
+                )
+            }.map { ProcessMark(pid: $0.pid, startTime: $0.startTime, bootID: ProcessIdentity.bootID) }
+        }
+        var marks: [ProcessMark] = []
+        while marks.count < 4 {
+            marks = holders()
+            await Task.yield()
+        }
+        #expect(await ProcessTree.end(withScratch: scratch, atMost: .seconds(10)))
+        for mark in marks { #expect(!ProcessIdentity.isAlive(mark)) }
+        #expect(!ProcessIdentity.isAlive(leader.mark) && ProcessIdentity.isAlive(other.mark))
+    }
 }

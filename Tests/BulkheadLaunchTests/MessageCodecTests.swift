@@ -22,6 +22,7 @@ struct MessageCodecTests {
     static let launcherMessages: [LauncherMessage] =
         [
             .ready(version: 1, pid: 4711),
+            .executing(attempt: 1 << 33),
             .started(attempt: 1, pid: 4712, startTime: 99),
             .output(attempt: 1, stream: .stdout, offset: 17, bytes: [0, 10, 255]),
             .output(attempt: 1, stream: .stderr, offset: 0, bytes: []),

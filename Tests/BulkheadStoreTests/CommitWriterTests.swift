@@ -218,6 +218,35 @@ struct CommitWriterTests {
     }
 }
 
+@Suite("ReadGate")
+struct ReadGateTests {
+    @Test("reads that race with the end get an answer or are refused as unavailable, never another error")
+    func readsDuringClose() async throws {
+        let bench = try StoreWorkbench()
+        defer { bench.remove() }
+        let store = try Store.open(StoreSettings(path: bench.path))
+        let refusals = try await withThrowingTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    var refused = 0
+                    while refused < 20 {
+                        do throws(BulkheadError) {
+                            _ = try await store.spoolBytes()
+                        } catch {
+                            guard error.code == .unavailable else { throw error }
+                            refused += 1
+                        }
+                    }
+                    return refused
+                }
+            }
+            try await store.close()
+            return try await group.reduce(0, +)
+        }
+        #expect(refusals == 160)
+    }
+}
+
 @Suite("Checkpointer")
 struct CheckpointerTests {
     @Test("a checkpoint is due when groups, rows and payload together have grown the log far enough")

@@ -29,6 +29,7 @@ struct AttemptReport {
         switch message {
         case .ready, .challenge, .adopted:
             throw DriverError.unexpected(message)
+        case .executing: break
         case .started(_, let pid, let startTime):
             started = (pid, startTime)
         case .output(_, let stream, let offset, let bytes):
@@ -116,7 +117,15 @@ final class LauncherDriver {
     }
 
     /// The next message; throws at the end of the socket and after the given time.
-    func receive(seconds: Double = 10) throws -> LauncherMessage {
+    ///
+    /// That the handler may run from now on is passed over, unless it is asked for: `started` or `refused` follows.
+    func receive(seconds: Double = 10, executing isWanted: Bool = false) throws -> LauncherMessage {
+        let message = try receiveAny(seconds)
+        if case .executing = message, !isWanted { return try receiveAny(seconds) }
+        return message
+    }
+
+    private func receiveAny(_ seconds: Double) throws -> LauncherMessage {
         guard try isReadable(socket, seconds) else { throw DriverError.silent(after: seconds, seen: []) }
         var packet = clinux_packet()
         let result = unsafe clinux_receive_packet(socket, &buffer, buffer.count, 0, &packet)

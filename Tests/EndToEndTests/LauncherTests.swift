@@ -69,6 +69,18 @@ extension LauncherTests {
             #expect(try driver.collect(attempt).outcome?.stop == .cancelled)
         }
 
+        @Test("that the handler may run from now on is told before it does")
+        func executing() throws {
+            let driver = try LauncherDriver()
+            let attempt = try driver.launch(shell("exit 3"))
+            #expect(try driver.receive(executing: true) == .executing(attempt: attempt))
+            guard case .started(attempt, _, _) = try driver.receive(executing: true) else {
+                Issue.record("no started message")
+                return
+            }
+            #expect(try driver.collect(attempt).outcome?.ending == .exited(code: 3))
+        }
+
         @Test("stdout and stderr are kept apart, each in order")
         func streams() throws {
             let report = try LauncherDriver().run(
