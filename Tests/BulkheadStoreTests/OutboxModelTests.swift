@@ -24,7 +24,7 @@ private struct ControllerModel {
     var ends: [Stream: Int64] = [:]
     /// Bytes that the controller has, or knows to be gone.
     var known: [Stream: Set<Int64>] = [:]
-    /// Bytes of pieces whose acknowledgement was answered.
+    /// Names whose acknowledgement was answered.
     var acknowledgedNames: Set<String> = []
     /// What it is owed beside output.
     var owed: Set<Milestone> = []
