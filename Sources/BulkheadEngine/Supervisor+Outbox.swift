@@ -120,7 +120,8 @@ extension Supervisor {
                 while true {
                     if let value = try await look() { return value }
                     guard limit > .zero, await next.next() != nil else { return nil }
-                    try await Task.sleep(for: Self.lookPause)
+                    // Cut short where nobody waits any more; the next change is none then.
+                    try? await Task.sleep(for: Self.lookPause)
                 }
             }
         }

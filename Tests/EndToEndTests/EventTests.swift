@@ -103,6 +103,32 @@ extension EndToEnd {
         }
 
         @Test(
+            "streams are bounded in number, and what is beyond is told to come again",
+            .timeLimit(.minutes(1))
+        )
+        func bound() async throws {
+            try await Workbench.serving { bench in
+                var open: [StreamClient] = []
+                for _ in 0..<Limits.eventStreams { open.append(try StreamClient(bench, "/v1/events")) }
+                let all = open
+                #expect(try await bench.eventually { all.allSatisfy { $0.text.contains(": bulkhead") } })
+                let beyond = try await bench.api("GET", "/v1/events", accept: "text/event-stream")
+                beyond.expectProblem(503, "unavailable", "\(Limits.eventStreams) streams")
+                #expect(beyond.head.lowercased().contains("retry-after: "))
+                #expect(try await bench.api("GET", "/livez").status == 200)
+                for client in open { client.hangUp() }
+                #expect(
+                    try await bench.eventually {
+                        let again = try StreamClient(bench, "/v1/events")
+                        defer { again.hangUp() }
+                        return try await bench.eventually { again.text.contains("\r\n\r\n") }
+                            && again.text.contains(": bulkhead")
+                    }
+                )
+            }
+        }
+
+        @Test(
             "a client that reads a byte a second is disconnected within the time that it has to take an answer",
             .enabled(
                 if: ProcessInfo.processInfo.environment["BULKHEAD_SLOW_READER"] != nil,
