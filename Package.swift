@@ -105,6 +105,13 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-executable"])]
         ),
 
+        // SQLite on a disk that fails on demand.
+        .target(
+            name: "FaultVFS",
+            path: "Tests/FaultVFS",
+            linkerSettings: [.linkedLibrary("sqlite3")]
+        ),
+
         .testTarget(name: "BulkheadCoreTests", dependencies: ["BulkheadCore"], swiftSettings: strict),
         .testTarget(name: "BulkheadLaunchTests", dependencies: ["BulkheadLaunch"], swiftSettings: strict),
         .testTarget(
@@ -124,7 +131,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BulkheadStoreTests",
-            dependencies: ["BulkheadCore", "BulkheadStore", grdb],
+            dependencies: ["BulkheadCore", "BulkheadStore", "FaultVFS", grdb],
             swiftSettings: strict
         ),
         .testTarget(
