@@ -43,7 +43,7 @@ struct Recovery: Sendable {
     /// - Parameter left: What ``find()`` found.
     /// - Returns: What it did.
     func run(_ left: [AttemptRunner.Leftover]) async -> RecoveryReport {
-        sweep(left)
+        await sweep(left)
         var report = RecoveryReport()
         report.found = left.count
         let (findings, finding) = AsyncStream.makeStream(of: AttemptRunner.Found?.self)
@@ -83,7 +83,27 @@ struct Recovery: Sendable {
         }
     }
 
-    private func sweep(_ left: [AttemptRunner.Leftover]) {
+    /// How long the kernel may take to end what was killed.
+    private static let patience = Duration.seconds(5)
+
+    /// Ends launchers of which the database knows nothing: nobody could take their outcome, and their tasks may be
+    /// submitted again at any moment.
+    private func endStrays(_ names: Set<String>) async {
+        for stray in folder.strays(but: names) {
+            let isOver = await stray.end(atMost: Self.patience)
+            logger.warning(
+                "a launcher of which the database knows nothing was ended, with its handler",
+                metadata: [
+                    "launcher": "\(stray.launcher.pid)",
+                    "processes": "\(stray.children.map { "\($0.pid)" }.joined(separator: " "))",
+                    "left": "\(!isOver)",
+                ]
+            )
+        }
+    }
+
+    private func sweep(_ left: [AttemptRunner.Leftover]) async {
+        await endStrays(Set(left.compactMap { $0.tie.launcher?.name }))
         let groups = Set(left.map { LaunchPreparation.group(of: $0.task.id, attempt: $0.task.attempt) })
         for problem in preparation.cgroups.sweep(keeping: groups) {
             logger.warning(

@@ -1,5 +1,6 @@
 public import BulkheadCore
 import GRDB
+import Synchronization
 
 /// How a store is set up.
 public struct StoreSettings: Sendable, Equatable {
@@ -41,21 +42,37 @@ public final class Store: Sendable {
     let settings: StoreSettings
     let pool: DatabasePool
     let writer: CommitWriter
+    private let counted = Mutex(StoreCounters())
+    /// The latest loss of the whole history, where this database is the successor of a damaged one.
+    public let historyLoss: HistoryLoss?
 
-    private init(settings: StoreSettings, pool: DatabasePool) {
+    private init(settings: StoreSettings, pool: DatabasePool, historyLoss: HistoryLoss?) {
         self.settings = settings
         self.pool = pool
-        writer = CommitWriter(pool: pool, checkpointPages: settings.checkpointPages)
+        self.historyLoss = historyLoss
+        writer = CommitWriter(pool: pool, path: settings.path, checkpointPages: settings.checkpointPages)
     }
 
     deinit { writer.closeSoon() }
 
-    /// Opens the database, or makes it.
-    /// - Parameter settings: Where it lies, and its bounds.
+    /// What was counted since the start.
+    var counters: StoreCounters { counted.withLock(\.self) }
+
+    /// Counts what was committed.
+    func count(_ change: @Sendable (inout StoreCounters) -> Void) { counted.withLock { change(&$0) } }
+
+    /// Opens the database, or makes it; one that is damaged is moved aside whole, and a new one begins.
+    /// - Parameters:
+    ///   - settings: Where it lies, and its bounds.
+    ///   - now: The moment, for the name of a damaged file; nil takes the wall clock.
     /// - Returns: The store.
     /// - Throws: ``BulkheadError`` with the code `storage` and what the user can do.
-    public static func open(_ settings: StoreSettings) throws(BulkheadError) -> Store {
-        Store(settings: settings, pool: try DatabaseFile.open(settings))
+    public static func open(
+        _ settings: StoreSettings,
+        now: Timestamp? = nil
+    ) throws(BulkheadError) -> Store {
+        let opened = try DatabaseFile.open(settings, now: now ?? .ofWallClock)
+        return Store(settings: settings, pool: opened.pool, historyLoss: opened.loss)
     }
 
     /// Commits what waits, writes the log back and closes the file; every later call is refused.
@@ -98,6 +115,7 @@ public final class Store: Sendable {
         do {
             return try result.get()
         } catch {
+            writer.note(error, "the database could not be read")
             throw BulkheadError(storing: error, "the database could not be read")
         }
     }

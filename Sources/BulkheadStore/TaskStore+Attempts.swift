@@ -9,7 +9,7 @@ extension Store {
     /// - Throws: ``BulkheadError`` where the database could not be written.
     public func startAttempt(_ start: AttemptStart) async throws(BulkheadError) -> TaskRecord? {
         let outboxOn = settings.outboxOn
-        return try await writer.commit { db -> TaskRow? in
+        let started = try await writer.commit { db -> TaskRow? in
             guard let row = try TaskRow.fetch(db, id: start.id), row.record.attempt == start.expectedAttempt,
                 let next = row.record.status.after(.start)
             else { return nil }
@@ -26,7 +26,9 @@ extension Store {
             if outboxOn { try Outbox.noteStart(of: row, start, sequence: sequence, db) }
             try Attempts.forgetOld(db, task: row.key, latest: start.expectedAttempt + 1)
             return try TaskRow.fetch(db, key: row.key)
-        }?.parsed()
+        }
+        if started != nil { count { $0.started += 1 } }
+        return try started?.parsed()
     }
 
     /// Keeps the handler's own process with its attempt.
@@ -65,7 +67,7 @@ extension Store {
         attempt: Int,
         waitingFor: String
     ) async throws(BulkheadError) -> TaskRecord? {
-        try await writer.commit { db -> TaskRow? in
+        let queued = try await writer.commit { db -> TaskRow? in
             guard let row = try TaskRow.fetch(db, id: id), row.record.attempt == attempt,
                 let next = row.record.status.after(.putBack)
             else { return nil }
@@ -86,7 +88,9 @@ extension Store {
             guard isRunning else { throw DatabaseError.damaged("the table task") }
             try db.run("DELETE FROM attempt WHERE task = ? AND attempt = ?", [row.key, attempt])
             return try TaskRow.fetch(db, key: row.key)
-        }?.parsed()
+        }
+        if queued != nil { count { $0.putBack += 1 } }
+        return try queued?.parsed()
     }
 
     /// What is needed to go on with the attempts that run, by task.

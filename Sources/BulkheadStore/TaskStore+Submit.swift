@@ -19,6 +19,9 @@ extension Store {
             try prepared.map { try Self.submit($0, outboxOn: outboxOn, db) }
         }
         var outcomes: [Result<SubmitOutcome, BulkheadError>] = []
+        count { counters in
+            for row in rows { counters.submits[row.kind, default: 0] += 1 }
+        }
         for row in rows {
             switch row {
             case .queued(let row): outcomes.append(.success(.queued(try row.parsed())))
@@ -48,6 +51,14 @@ extension Store {
         case queued(TaskRow)
         case existing(TaskRow)
         case refused(BulkheadError)
+
+        var kind: StoreCounters.Submit {
+            switch self {
+            case .queued: .queued
+            case .existing: .existing
+            case .refused: .refused
+            }
+        }
     }
 
     private static func submit(
