@@ -40,8 +40,7 @@ struct OperatorRoutes: Sendable {
     /// Metrics for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/).
     @Sendable private func metrics(_ request: Request, _ context: CallContext) async throws -> Response {
         _ = try Query(request)
-        let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
-        let text = MetricsText(try await supervisor.report(), now: now).text
+        let text = MetricsText(try await supervisor.report(), now: supervisor.steadyNow).text
         return Response(
             status: .ok,
             headers: [.contentType: MetricsText.mediaType],
