@@ -107,6 +107,13 @@ let package = Package(
             linkerSettings: [.unsafeFlags(["-static-executable"])]
         ),
 
+        // SQLite on a disk that fails on demand.
+        .target(
+            name: "FaultVFS",
+            path: "Tests/FaultVFS",
+            linkerSettings: [.linkedLibrary("sqlite3")]
+        ),
+
         .target(name: "FaultPoints", path: "Tests/FaultPoints", linkerSettings: [.linkedLibrary("dl")]),
         .testTarget(name: "BulkheadCoreTests", dependencies: ["BulkheadCore"], swiftSettings: strict),
         .testTarget(name: "BulkheadLaunchTests", dependencies: ["BulkheadLaunch"], swiftSettings: strict),
@@ -127,7 +134,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BulkheadStoreTests",
-            dependencies: ["BulkheadCore", "BulkheadStore", grdb],
+            dependencies: ["BulkheadCore", "BulkheadStore", "FaultVFS", grdb],
             swiftSettings: strict
         ),
         .testTarget(

@@ -39,13 +39,25 @@ public enum StatusJSON {
             "pluginsFolder": .string(report.pluginsFolder),
             "policiesFolder": .string(report.policiesFolder),
             "counts": .object(counts),
-            "spool": .object(["bytes": .integer(report.spoolBytes), "cap": .integer(report.spoolCap)]),
+            "spool": spool(report),
+            "outbox": outbox(report.store, now: now),
+            "database": database(report.store),
+            "attempts": attempts(report.store.counters),
             "retention": value(report.retention),
             "recovery": value(report.recovery),
             "pools": .array(report.pools.map(value)),
         ]
+        object["process"] = report.process.map(value)
+        object["historyLost"] = report.historyLost.map(value)
         object["problems"] = TaskJSON.list(report.problems.map(JSONValue.string))
         return .object(object)
+    }
+
+    /// A lost history: `{"at", "file", "reason"}`.
+    public static func value(_ loss: HistoryLoss) -> JSONValue {
+        .object([
+            "at": .string(loss.at.description), "file": .string(loss.file), "reason": .string(loss.reason),
+        ])
     }
 
     private static func value(_ retention: RetentionReport) -> JSONValue {

@@ -216,10 +216,27 @@ public struct PluginReport: Sendable, Equatable {
     }
 }
 
+/// A database that was damaged and is moved aside: what it knew is not known any more.
+public struct HistoryLoss: Sendable, Equatable {
+    /// When the damage was found.
+    public var at: Timestamp
+    /// The name of the file, in the state folder, that the damaged database has now.
+    public var file: String
+    /// What was found to be wrong.
+    public var reason: String
+
+    /// Makes a loss.
+    public init(at: Timestamp, file: String, reason: String) {
+        self.at = at
+        self.file = file
+        self.reason = reason
+    }
+}
+
 /// The supervisor as it stands.
 public struct SupervisorReport: Sendable, Equatable {
     /// Where the supervisor is in its life.
-    public enum Phase: String, Sendable {
+    public enum Phase: String, Sendable, CaseIterable {
         /// It looks after what was running before.
         case recovering
         /// It takes work.
@@ -250,6 +267,12 @@ public struct SupervisorReport: Sendable, Equatable {
     public var spoolCap: Int64
     /// What recovery did at the start.
     public var recovery: RecoveryReport
+    /// What is measured of the store.
+    public var store = StoreMeasures()
+    /// What the supervisor's process uses.
+    public var process: ProcessMeasures?
+    /// The latest loss of the whole history, in the life of this database.
+    public var historyLost: HistoryLoss?
     /// What has become of terminal tasks.
     public var retention = RetentionReport()
     /// Pools that are in use or named in `pools.yaml`.

@@ -61,7 +61,7 @@ struct Recovery: Sendable {
     /// - Returns: What it did.
     /// - Throws: What the store said where it could not read.
     func run(_ remnants: [Remnant]) async throws -> RecoveryReport {
-        sweep(remnants)
+        await sweep(remnants)
         var report = RecoveryReport()
         report.found = remnants.count
         let (findings, finding) = AsyncStream.makeStream(of: AttemptRunner.Found?.self)
@@ -109,7 +109,27 @@ struct Recovery: Sendable {
         }
     }
 
-    private func sweep(_ remnants: [Remnant]) {
+    /// How long the kernel may take to end what was killed.
+    private static let patience = Duration.seconds(5)
+
+    /// Ends launchers of which the database knows nothing: nobody could take their outcome, and their tasks may be
+    /// submitted again at any moment.
+    private func endStrays(_ names: Set<String>) async {
+        for stray in folder.strays(but: names) {
+            let isOver = await stray.end(atMost: Self.patience)
+            logger.warning(
+                "a launcher of which the database knows nothing was ended, with its handler",
+                metadata: [
+                    "launcher": "\(stray.launcher.pid)",
+                    "processes": "\(stray.children.map { "\($0.pid)" }.joined(separator: " "))",
+                    "left": "\(!isOver)",
+                ]
+            )
+        }
+    }
+
+    private func sweep(_ remnants: [Remnant]) async {
+        await endStrays(Set(remnants.compactMap(\.launcher)))
         for problem in preparation.cgroups.sweep(keeping: Set(remnants.map(\.group))) {
             logger.warning(
                 "a control group of an earlier supervisor is left",

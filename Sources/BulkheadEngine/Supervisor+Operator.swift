@@ -37,7 +37,9 @@ extension Supervisor {
 
     /// The supervisor as it stands.
     public func report() async throws(BulkheadError) -> SupervisorReport {
-        let (counts, bytes) = try await typed { (try await store.counts(), try await store.spoolBytes()) }
+        let measures = try await typed { try await store.measures() }
+        var counts: [TaskStatus: Int] = [:]
+        for tasks in measures.tasks.values { counts.merge(tasks) { $0 + $1 } }
         var report = SupervisorReport(
             version: settings.version,
             pid: getpid(),
@@ -47,13 +49,16 @@ extension Supervisor {
             pluginsFolder: settings.pluginsFolder,
             policiesFolder: settings.policiesFolder,
             counts: counts,
-            spoolBytes: bytes,
+            spoolBytes: measures.spoolBytes,
             spoolCap: settings.spoolCap,
             recovery: recoveryReport,
             pools: try await pools(),
             problems: catalog.current.reports.flatMap(\.problems)
         )
         report.retention = retention.report
+        report.historyLost = store.historyLoss
+        report.store = measures
+        report.process = OwnProcess.measures()
         return report
     }
 

@@ -61,6 +61,14 @@ public final class Supervisor: Service, Sendable {
         if let correction = store.correction {
             logger.error("a count was wrong and is put right", metadata: ["count": "\(correction)"])
         }
+        if let loss = store.historyLoss {
+            logger.error(
+                "the database was damaged: what it knew is lost, and it lies beside the new one",
+                metadata: [
+                    "at": "\(loss.at)", "file": "\(folder.path)/\(loss.file)", "reason": "\(loss.reason)",
+                ]
+            )
+        }
         return try Supervisor(settings, folder: folder, store: store, logger: logger)
     }
 

@@ -13,12 +13,12 @@ struct OperatorRoutes: Sendable {
         table.add("/v1/plugins", [.get: plugins])
         table.add("/v1/status", [.get: status])
         table.add("/v1/prune", [.post: prune])
+        table.add("/metrics", [.get: metrics])
         for path: RouterPath in ["/livez", "/v0/livez"] { table.add(path, [.get: livez]) }
         for path: RouterPath in ["/healthz", "/v0/healthz"] { table.add(path, [.get: healthz]) }
         table.addLater(
             "/v1/pools/:name",
-            "/v1/pools/:name/reset",
-            "/metrics"
+            "/v1/pools/:name/reset"
         )
     }
 
@@ -35,6 +35,17 @@ struct OperatorRoutes: Sendable {
     @Sendable private func status(_ request: Request, _ context: CallContext) async throws -> Response {
         _ = try Query(request)
         return Response(StatusJSON.value(try await supervisor.report(), now: supervisor.steadyNow))
+    }
+
+    /// Metrics for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/).
+    @Sendable private func metrics(_ request: Request, _ context: CallContext) async throws -> Response {
+        _ = try Query(request)
+        let text = MetricsText(try await supervisor.report(), now: supervisor.steadyNow).text
+        return Response(
+            status: .ok,
+            headers: [.contentType: MetricsText.mediaType],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text))
+        )
     }
 
     @Sendable private func prune(_ request: Request, _ context: CallContext) async throws -> Response {

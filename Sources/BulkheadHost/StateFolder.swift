@@ -67,8 +67,12 @@ public final class StateFolder: Sendable {
 extension StateFolder {
     /// Types of file systems over a network, where locks and SQLite's shared memory do not hold.
     private static let networkTypes: Set<String> = [
-        "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "coda", "9p", "fuse.sshfs", "fuse.glusterfs",
-        "fuse.s3fs", "lustre",
+        "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "coda", "9p", "lustre",
+        "gfs2",
+        "ocfs2", "gpfs", "beegfs", "orangefs", "glusterfs", "davfs", "vboxsf", "vmhgfs", "prl_fs",
+        "fuse.sshfs",
+        "fuse.glusterfs", "fuse.ceph", "fuse.s3fs", "fuse.rclone", "fuse.davfs2", "fuse.curlftpfs",
+        "fuse.vmhgfs-fuse", "fuse.gcsfuse", "fuse.mount-s3", "fuse.juicefs",
     ]
 
     private static func make(_ path: String) throws(BulkheadError) {

@@ -32,6 +32,7 @@ final class CommitWriter: Sendable {
         var closers: [CheckedContinuation<Void, Never>] = []
         var hasEnded = false
         var isWrittenBack = false
+        var measures = CommitMeasures()
     }
 
     private enum Outcome {
@@ -50,6 +51,7 @@ final class CommitWriter: Sendable {
     /// Tells of every commit.
     let feed = CommitFeed()
     private let pool: DatabasePool
+    private let path: String
     private let checkpointer: Mutex<Checkpointer>
     private let logBound: Int
     private let logPressure = Mutex(LogPressure.none)
@@ -57,8 +59,9 @@ final class CommitWriter: Sendable {
     private let work = DispatchSemaphore(value: 0)
 
     /// Starts the thread.
-    init(pool: DatabasePool, checkpointPages: Int, logBound: Int) {
+    init(pool: DatabasePool, path: String, checkpointPages: Int, logBound: Int) {
         self.pool = pool
+        self.path = path
         self.logBound = logBound
         checkpointer = Mutex(Checkpointer(pages: checkpointPages))
         (failure, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
@@ -98,6 +101,9 @@ final class CommitWriter: Sendable {
 
     /// Mutations that wait for the thread.
     var waiting: Int { state.withLock { $0.waiting.count } }
+
+    /// What commits took since the start.
+    var measures: CommitMeasures { state.withLock(\.measures) }
 
     /// The error that ended the writer, if one did.
     var end: BulkheadError? { state.withLock(\.end) }
@@ -201,15 +207,20 @@ final class CommitWriter: Sendable {
             for mutation in group { mutation.fail(end) }
             return
         }
-        switch transact(group) {
+        let start = ContinuousClock.now
+        let outcome = transact(group)
+        let took = start.duration(to: .now)
+        switch outcome {
         case .committed(let successes, let totalChanges, let held):
+            state.withLock { $0.measures.note(mutations: group.count, took: took) }
             for success in successes { success() }
             tellGrowth(held)
             feed.tell()
             checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
         case .fault(let fault, let error):
+            state.withLock { $0.measures.failures += 1 }
+            if fault == .lasting { stop(error, "the database could not be written") }
             let error = BulkheadError(storing: error, "the database could not be written")
-            if fault == .lasting { stop(error) }
             for mutation in group { mutation.fail(error) }
         case .thrown(let error) where group.count == 1:
             group[0].fail(BulkheadError(storing: error, "a change of the database was not possible"))
@@ -261,11 +272,21 @@ final class CommitWriter: Sendable {
         } catch {
             // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
             guard StorageFault(error) == .lasting else { return }
-            stop(BulkheadError(storing: error, "the database's log could not be written back"))
+            stop(error, "the database's log could not be written back")
         }
     }
 
-    private func stop(_ error: BulkheadError) {
+    /// Ends the writer where an error that was met elsewhere says that the store cannot be trusted.
+    func note(_ error: any Error, _ doing: String) {
+        if StorageFault(error) == .lasting { stop(error, doing) }
+    }
+
+    private func stop(_ cause: any Error, _ doing: String) {
+        let error = BulkheadError(storing: cause, doing)
+        if let damage = Damage(cause) {
+            // Where this cannot be written either, the next start finds the damage by itself or not at all.
+            _ = try? Quarantine(path: path).begin(damage.reason, now: .ofWallClock)
+        }
         let isFirst = state.withLock { state in
             defer { state.end = state.end ?? error }
             return state.end == nil

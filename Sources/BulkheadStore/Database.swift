@@ -10,25 +10,89 @@ enum DatabaseFile {
     /// What `PRAGMA synchronous` answers for FULL (https://www.sqlite.org/pragma.html#pragma_synchronous).
     static let synchronousFull = 2
 
-    /// Opens the database, makes or migrates its tables, and proves that commits are durable.
-    /// - Parameter settings: Where it lies.
-    /// - Returns: The open pool.
+    /// Opens the database, looks through it, and moves it aside where it is damaged; then a new one begins.
+    /// - Parameters:
+    ///   - settings: Where it lies.
+    ///   - now: The moment, for the name of what is moved aside.
+    /// - Returns: The open pool, and the latest loss that it knows of.
     /// - Throws: ``BulkheadError`` with the code `storage` and what the user can do.
-    static func open(_ settings: StoreSettings) throws(BulkheadError) -> DatabasePool {
+    static func open(
+        _ settings: StoreSettings,
+        now: Timestamp
+    ) throws(BulkheadError) -> (pool: DatabasePool, loss: HistoryLoss?) {
         do {
-            let pool = try DatabasePool(path: settings.path, configuration: configuration(settings))
-            try pool.writeWithoutTransaction { db in
-                // GRDB sets NORMAL when it opens a pool, after `prepareDatabase`, so FULL comes here.
-                try db.execute(sql: "PRAGMA synchronous = FULL")
-                try confirmDurability(db)
-                try Schema.confirmOwnership(db, path: settings.path)
+            let quarantine = Quarantine(path: settings.path)
+            var note = try quarantine.note(now: now)
+            if note == nil, let reason = try quarantine.damageOfFiles() {
+                note = try quarantine.begin(reason, now: now)
             }
-            try Schema.migrator.migrate(pool)
-            try pool.writeWithoutTransaction(confirmDurability)
-            return pool
+            var pool = note == nil ? try openTrusted(settings, quarantine, &note, now: now) : nil
+            if let begun = note { note = try quarantine.move(begun) }
+            pool = try pool ?? openChecked(settings)
+            guard let pool else { throw BulkheadError(.internal, "the database was not opened") }
+            if let note {
+                try pool.write { try record(note.loss, $0) }
+                try quarantine.finish()
+            }
+            return (pool, try pool.read(latestLoss))
         } catch {
             throw BulkheadError(storing: error, "the database \(settings.path) cannot be opened")
         }
+    }
+
+    /// Opens a database of which nothing bad is known.
+    /// - Returns: The pool; nil where it is found to be damaged, which then is noted.
+    private static func openTrusted(
+        _ settings: StoreSettings,
+        _ quarantine: Quarantine,
+        _ note: inout Quarantine.Note?,
+        now: Timestamp
+    ) throws -> DatabasePool? {
+        do {
+            return try openChecked(settings)
+        } catch  where Damage(error, whileReading: true) != nil {
+            // A disk may fail once to give what it has; a file that is damaged stays so.
+            do {
+                return try openChecked(settings)
+            } catch {
+                guard let damage = Damage(error, whileReading: true) else { throw error }
+                note = try quarantine.begin(damage.reason, now: now)
+                return nil
+            }
+        }
+    }
+
+    private static func openChecked(_ settings: StoreSettings) throws -> DatabasePool {
+        let pool = try openUnchecked(settings)
+        try pool.writeWithoutTransaction(DamageCheck.run)
+        return pool
+    }
+
+    private static func record(_ loss: HistoryLoss, _ db: Database) throws {
+        try db.run(
+            "INSERT INTO loss (at, file, reason) VALUES (?, ?, ?) ON CONFLICT (file) DO NOTHING",
+            [loss.at.milliseconds, loss.file, loss.reason]
+        )
+    }
+
+    private static func latestLoss(_ db: Database) throws -> HistoryLoss? {
+        try db.first("SELECT at, file, reason FROM loss ORDER BY at DESC, rowid DESC LIMIT 1") {
+            HistoryLoss(at: try $0.moment(), file: try $0.text(), reason: try $0.text())
+        }
+    }
+
+    /// Opens the database, makes or migrates its tables, and proves that commits are durable.
+    private static func openUnchecked(_ settings: StoreSettings) throws -> DatabasePool {
+        let pool = try DatabasePool(path: settings.path, configuration: configuration(settings))
+        try pool.writeWithoutTransaction { db in
+            // GRDB sets NORMAL when it opens a pool, after `prepareDatabase`, so FULL comes here.
+            try db.execute(sql: "PRAGMA synchronous = FULL")
+            try confirmDurability(db)
+            try Schema.confirmOwnership(db, path: settings.path)
+        }
+        try Schema.migrator.migrate(pool)
+        try pool.writeWithoutTransaction(confirmDurability)
+        return pool
     }
 
     /// Sees that a commit of this connection reaches the disk before it returns.

@@ -24,8 +24,11 @@ enum Schema {
         return migrator
     }
 
+    /// The version of the tables that the migrations lead to.
+    static let latestVersion = 3
+
     /// The third version, in parts by subject.
-    private static let version3 = [retention, retryWaits, spool, messages]
+    private static let version3 = [retention, retryWaits, spool, messages, losses, sums]
 
     /// Sees that a file is empty, or a database of this version of Bulkhead or an earlier one.
     /// - Throws: ``BulkheadError`` with the code `storage`.
@@ -39,6 +42,12 @@ enum Schema {
                 sql: "SELECT COUNT(*) FROM sqlite_schema WHERE tbl_name <> 'grdb_migrations'"
             ) ?? 0
         guard application == applicationID || (application == 0 && tables == 0) else {
+            // A file of ours whose mark has been damaged is still a file of ours.
+            let ours = try Int.fetchOne(
+                db,
+                sql: "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('ledger', 'task', 'outbox')"
+            )
+            if ours == 3 { throw Damage("its mark is not Bulkhead's") }
             throw BulkheadError(
                 .storage,
                 "\(path) is a database of another program",
@@ -47,6 +56,9 @@ enum Schema {
         }
         let isNewer = try tables > 0 && migrator.hasBeenSuperseded(db)
         guard !isNewer else {
+            if try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0 <= latestVersion {
+                throw Damage("its versions contradict one another")
+            }
             throw BulkheadError(
                 .storage,
                 "\(path) was written by a newer version of Bulkhead",

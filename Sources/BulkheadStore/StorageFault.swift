@@ -1,4 +1,5 @@
 import BulkheadCore
+import Foundation
 import GRDB
 
 /// What an error of SQLite means for the store as a whole.
@@ -40,8 +41,13 @@ extension BulkheadError {
             self = own
             return
         }
+        if let damage = error as? Damage {
+            self.init(.storage, doing, cause: "it is damaged: \(damage.reason)")
+            return
+        }
         guard let error = error as? DatabaseError else {
-            self.init(.internal, doing, cause: "\(error)")
+            let isOfFiles = error is CocoaError || error is POSIXError
+            self.init(isOfFiles ? .storage : .internal, doing, cause: "\(error)")
             return
         }
         let cause = "\(error.message ?? "SQLite says no more") (\(error.extendedResultCode))"
@@ -64,7 +70,7 @@ extension BulkheadError {
         case (.SQLITE_IOERR, _):
             "look into the kernel's log for faults of the disk, then start the supervisor again"
         case (.SQLITE_CORRUPT, _), (.SQLITE_NOTADB, _):
-            "the file is damaged: stop the supervisor and move it away, or bring back a copy"
+            "the file is damaged: start the supervisor again, which moves it aside and begins a new one"
         default: nil
         }
     }

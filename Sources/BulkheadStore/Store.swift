@@ -1,5 +1,6 @@
 public import BulkheadCore
 import GRDB
+import Synchronization
 
 /// How a store is set up.
 public struct StoreSettings: Sendable, Equatable {
@@ -52,16 +53,26 @@ public final class Store: Sendable {
     let pool: DatabasePool
     let writer: CommitWriter
     private let reads = ReadGate()
+    private let counted = Mutex(StoreCounters())
 
     /// A count that was found wrong at the start and put right, in plain words.
     public let correction: String?
+    /// The latest loss of the whole history, where this database is the successor of a damaged one.
+    public let historyLoss: HistoryLoss?
 
-    private init(settings: StoreSettings, pool: DatabasePool, correction: String?) {
+    private init(
+        settings: StoreSettings,
+        pool: DatabasePool,
+        correction: String?,
+        historyLoss: HistoryLoss?
+    ) {
         self.settings = settings
         self.pool = pool
         self.correction = correction
+        self.historyLoss = historyLoss
         writer = CommitWriter(
             pool: pool,
+            path: settings.path,
             checkpointPages: settings.checkpointPages,
             logBound: settings.logBound
         )
@@ -69,16 +80,32 @@ public final class Store: Sendable {
 
     deinit { writer.closeSoon() }
 
-    /// Opens the database, or makes it.
-    /// - Parameter settings: Where it lies, and its bounds.
+    /// What was counted since the start.
+    var counters: StoreCounters { counted.withLock(\.self) }
+
+    /// Counts what was committed.
+    func count(_ change: @Sendable (inout StoreCounters) -> Void) { counted.withLock { change(&$0) } }
+
+    /// Opens the database, or makes it; one that is damaged is moved aside whole, and a new one begins.
+    /// - Parameters:
+    ///   - settings: Where it lies, and its bounds.
+    ///   - now: The moment, for the name of a damaged file; nil takes the wall clock.
     /// - Returns: The store.
     /// - Throws: ``BulkheadError`` with the code `storage` and what the user can do.
-    public static func open(_ settings: StoreSettings) throws(BulkheadError) -> Store {
-        let pool = try DatabaseFile.open(settings)
+    public static func open(
+        _ settings: StoreSettings,
+        now: Timestamp? = nil
+    ) throws(BulkheadError) -> Store {
+        let opened = try DatabaseFile.open(settings, now: now ?? .ofWallClock)
         do {
-            let correction = try pool.write { try Reservations.confirm($0, settings) }
-            while try pool.write({ try Spool.makeSomeRoom($0, settings) }) {}
-            return Store(settings: settings, pool: pool, correction: correction)
+            let correction = try opened.pool.write { try Reservations.confirm($0, settings) }
+            while try opened.pool.write({ try Spool.makeSomeRoom($0, settings) }) {}
+            return Store(
+                settings: settings,
+                pool: opened.pool,
+                correction: correction,
+                historyLoss: opened.loss
+            )
         } catch {
             throw BulkheadError(storing: error, "the database \(settings.path) cannot be written")
         }
@@ -132,6 +159,7 @@ public final class Store: Sendable {
         do {
             return try result.get()
         } catch {
+            writer.note(error, "the database could not be read")
             throw BulkheadError(storing: error, "the database could not be read")
         }
     }

@@ -32,7 +32,9 @@ extension Store {
             try Attempts.forgetOld(db, task: row.key, latest: start.expectedAttempt + 1)
             return .success(try TaskRow.fetch(db, key: row.key))
         }
-        return try started.get()?.parsed()
+        let row = try started.get()
+        if row != nil { count { $0.started += 1 } }
+        return try row?.parsed()
     }
 
     /// Keeps the handler's own process with its attempt.
@@ -71,7 +73,7 @@ extension Store {
         attempt: Int,
         waitingFor: String
     ) async throws(BulkheadError) -> TaskRecord? {
-        try await writer.commit { db -> TaskRow? in
+        let queued = try await writer.commit { db -> TaskRow? in
             guard let row = try TaskRow.fetch(db, id: id), row.record.attempt == attempt,
                 let next = row.record.status.after(.putBack)
             else { return nil }
@@ -93,7 +95,9 @@ extension Store {
             try Reservations.giveBack(db, task: row.key, attempt: attempt)
             try db.run("DELETE FROM attempt WHERE task = ? AND attempt = ?", [row.key, attempt])
             return try TaskRow.fetch(db, key: row.key)
-        }?.parsed()
+        }
+        if queued != nil { count { $0.putBack += 1 } }
+        return try queued?.parsed()
     }
 
     /// Keeps a handler's report while its attempt runs; a stale one changes nothing.

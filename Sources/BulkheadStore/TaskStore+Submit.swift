@@ -22,6 +22,9 @@ extension Store {
             return try prepared.map { try Self.submit($0, noRoom, outboxOn: settings.outboxOn, db) }
         }
         var outcomes: [Result<SubmitOutcome, BulkheadError>] = []
+        count { counters in
+            for row in rows { counters.submits[row.kind, default: 0] += 1 }
+        }
         for row in rows {
             switch row {
             case .queued(let row): outcomes.append(.success(.queued(try row.parsed())))
@@ -51,6 +54,14 @@ extension Store {
         case queued(TaskRow)
         case existing(TaskRow)
         case refused(BulkheadError)
+
+        var kind: StoreCounters.Submit {
+            switch self {
+            case .queued: .queued
+            case .existing: .existing
+            case .refused: .refused
+            }
+        }
     }
 
     private static func submit(

@@ -28,7 +28,11 @@ struct Status: AsyncParsableCommand {
         fields.add("policies", status["policiesFolder"]?.string)
         fields.add("tasks", tasks(status))
         fields.add("spool", spool(status))
+        fields.add("outbox", outbox(status))
+        fields.add("database", database(status))
+        fields.add("uses", process(status))
         fields.add("recovery", recovery(status))
+        fields.add("history", lostHistory(status))
         fields.add("problems", lines: status.list("problems").map { ($0.string ?? $0.text).oneLine })
         fields.write(to: .data)
         guard !status.list("pools").isEmpty else { return }
@@ -47,7 +51,37 @@ struct Status: AsyncParsableCommand {
 
     private func spool(_ status: JSONValue) -> String {
         guard let spool = status["spool"] else { return "" }
+        let dropped = spool.number("droppedBytes")
         return "\(Moments.size(spool.number("bytes"))) of \(Moments.size(spool.number("cap")))"
+            + (dropped > 0 ? ", \(Moments.size(dropped)) gave way so far" : "")
+    }
+
+    private func outbox(_ status: JSONValue) -> String {
+        guard let outbox = status["outbox"], outbox.number("pendingMessages") > 0 else { return "" }
+        let age = Moments.seconds(outbox["oldestPendingSeconds"]?.double ?? 0)
+        return "\(outbox.number("pendingMessages")) messages not acknowledged, the oldest \(age) old,"
+            + " \(Moments.size(outbox.number("finalBytes"))) of finals"
+    }
+
+    private func database(_ status: JSONValue) -> String {
+        guard let database = status["database"] else { return "" }
+        let sizes =
+            "\(Moments.size(database.number("bytes"))) and a log of \(Moments.size(database.number("logBytes")))"
+        guard let mean = database["meanCommitSeconds"]?.double else { return sizes }
+        return sizes + ", a commit takes \(Int64((mean * 1_000_000).rounded())) µs"
+    }
+
+    private func process(_ status: JSONValue) -> String {
+        guard let process = status["process"] else { return "" }
+        return "\(Moments.size(process.number("residentBytes"))) of memory, \(process.number("descriptors"))"
+            + " descriptors, \(process.number("threads")) threads"
+    }
+
+    private func lostHistory(_ status: JSONValue) -> String {
+        guard let lost = status["historyLost"] else { return "" }
+        return
+            "lost at \(lost.text("at")): the database was damaged (\(lost.text("reason").oneLine)) and is now"
+            + " \(lost.text("file")) in the state folder"
     }
 
     private func recovery(_ status: JSONValue) -> String {

@@ -69,17 +69,18 @@ struct DatabaseFileTests {
         }
     }
 
-    @Test("what is no database is refused and left as it is")
-    func garbage() throws {
+    @Test("what is no database is moved aside as it is, and a new one begins")
+    func garbage() async throws {
         let bench = try StoreWorkbench()
         defer { bench.remove() }
         let bytes = Data(repeating: 0x41, count: 8_192)
         try bytes.write(to: URL(filePath: bench.path))
-        let error = #expect(throws: BulkheadError.self) {
-            _ = try Store.open(StoreSettings(path: bench.path))
-        }
-        #expect(error?.code == .storage)
-        #expect(try Data(contentsOf: URL(filePath: bench.path)) == bytes)
+        let store = try Store.open(StoreSettings(path: bench.path), now: bench.now)
+        let loss = try #require(store.historyLoss)
+        #expect(loss.file == "bulkhead.sqlite.corrupt-20270115T080000Z" && loss.at == bench.now)
+        #expect(try Data(contentsOf: bench.folder.appending(path: loss.file)) == bytes)
+        try await bench.submit(store, try bench.request(1))
+        try await store.close()
     }
 
     @Test("another program's database is refused by name")
@@ -118,6 +119,7 @@ struct DatabaseFileTests {
         let store = try Store.open(StoreSettings(path: bench.path))
         try await store.writer.commit { db in
             try db.execute(sql: "INSERT INTO grdb_migrations VALUES ('v999')")
+            try db.execute(sql: "PRAGMA user_version = 999")
         }
         try await store.close()
         let error = #expect(throws: BulkheadError.self) {

@@ -211,4 +211,50 @@ struct RetentionTests {
             #expect(!again)
         }
     }
+
+    /// A million with BULKHEAD_RETENTION_RUN=1000000.
+    private static var manyTasks: Int {
+        ProcessInfo.processInfo.environment["BULKHEAD_RETENTION_RUN"].flatMap(Int.init) ?? 2_000
+    }
+
+    @Test("the file stays as large as what is kept needs, however many tasks have come and gone")
+    func size() async throws {
+        try await StoreWorkbench.run { bench, store in
+            let round = 250
+            let kept = 500
+            var early = 0
+            var largest = 0
+            let params = #"{"path":"/srv/\#(String(repeating: "x", count: 200))"}"#
+            let begin = ContinuousClock.now
+            for first in stride(from: 1, through: Self.manyTasks, by: round) {
+                let numbers = first..<(first + round)
+                let results = try await store.submit(
+                    try numbers.map { try bench.request($0, params: params) }
+                )
+                #expect(results.allSatisfy { (try? $0.get()) != nil })
+                try await withThrowingTaskGroup { group in
+                    for number in numbers {
+                        group.addTask {
+                            _ = try await store.startAttempt(try bench.start(number))
+                            _ = try await store.append([try bench.chunk(number, at: 0, "a line of output\n")])
+                            _ = try await store.finish(try bench.finish(number, .complete))
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+                _ = try await sweep(store, Sweep(atMost: kept))
+                while try await store.giveBackPages() {}
+                let bytes = try fileBytes(bench)
+                largest = max(largest, bytes)
+                if first < 4 * round { early = max(early, bytes) }
+            }
+            #expect(try await store.counts() == [.completed: kept])
+            try await writeBack(store)
+            let took = begin.duration(to: .now)
+            print(
+                "measured: \(Self.manyTasks) tasks, file \(try fileBytes(bench)) bytes, \(largest) at most, \(took)"
+            )
+            #expect(largest < early * 2)
+        }
+    }
 }
