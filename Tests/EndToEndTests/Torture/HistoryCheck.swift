@@ -174,6 +174,13 @@ struct HistoryCheck {
         }
         for (id, task) in history.tasks where Self.isTerminal(task.text("status")) {
             guard let run = task["run"]?.integer else { continue }
+            for earlier in 1..<max(run, 1) {
+                expect(
+                    byRun["\(id) run \(earlier)"] != nil,
+                    .finals,
+                    "the final of \(id) run \(earlier) never came"
+                )
+            }
             let told = byRun["\(id) run \(run)"]?.first
             expect(told != nil, .finals, "the final of \(id) run \(run) never came")
             expect(

@@ -196,6 +196,11 @@ struct HistoryCheckTests {
         let final = History.Final(messageID: "a", id: Self.id, run: 1, status: "completed")
         #expect(found { $0.finals = [final, final] } == [])
         expect(.finals, "never came") { $0.finals = [] }
+        expect(.finals, "run 1 never came") { history in
+            history.tasks[Self.id] = Self.task("completed", run: 2)
+            history.finals = [final]
+            history.finals?[0].run = 2
+        }
         expect(.finals, "several ids") { history in
             var other = final
             other.messageID = "b"

@@ -26,7 +26,7 @@ struct Torture {
 
     static let clients = 4
     /// Violations are the supervisor's to the end: it leaves what runs when it is told to end.
-    static let arguments = ["--on-stop", "leave"]
+    static let arguments = ["--on-stop", "leave", "--outbox", "on"]
 
     // MARK: A round
 
@@ -42,6 +42,8 @@ struct Torture {
                 var client = TortureClient(bench, log, types, seed: seed)
                 group.addTask { await client.run() }
             }
+            var controller = TortureController(bench, log, seed: seeds[0])
+            group.addTask { await controller.run() }
             let probe = TortureProbe(bench, log, server)
             group.addTask { await probe.run() }
             await faults.trouble(server, during: time)
@@ -103,6 +105,7 @@ struct Torture {
         for process in bench.handlerProcesses {
             log.note { $0.survivors.append("\(process) lives on, and nothing runs") }
         }
+        await TortureController(bench, log, seed: 0).drain()
         try await look(isFirst: false)
         count(server)
         let tasks = try await bench.allTasks()

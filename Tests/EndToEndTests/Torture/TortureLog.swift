@@ -24,10 +24,12 @@ final class TortureLog: Sendable {
         var held = 0
         var lastHeld: ContinuousClock.Instant?
         var words = ""
+        var acknowledgedMessages: Set<String> = []
     }
 
     init(types: [TortureType]) {
         var history = History()
+        history.finals = []
         history.types = Dictionary(uniqueKeysWithValues: types.map { ($0.name, $0) })
         state = Mutex(history)
     }
@@ -69,6 +71,21 @@ final class TortureLog: Sendable {
         get { live.withLock(\.backlog) }
         set { live.withLock { $0.backlog = newValue } }
     }
+
+    // MARK: Messages
+
+    /// Notes a final that was told.
+    func told(_ final: History.Final) {
+        let isAfterAck = live.withLock { $0.acknowledgedMessages.contains(final.messageID) }
+        note { history in
+            var final = final
+            final.isAfterAck = isAfterAck
+            history.finals?.append(final)
+        }
+    }
+
+    /// Notes messages whose acknowledgement was answered.
+    func acknowledged(_ names: [String]) { live.withLock { $0.acknowledgedMessages.formUnion(names) } }
 
     // MARK: What was done
 
