@@ -276,7 +276,8 @@ extension Supervisor {
         } else if let date = task.notBefore, date > settings.clocks.wall() {
             return "its notBefore, \(date)"
         }
-        return await dispatcher.obstacle(in: task.pool)
+        if let reason = await dispatcher.obstacle(in: task.pool) { return reason }
+        return try? await store.room().obstacle
     }
 
     func find(_ reference: String) async throws(BulkheadError) -> TaskRecord {

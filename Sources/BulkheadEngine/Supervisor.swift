@@ -56,11 +56,7 @@ public final class Supervisor: Service, Sendable {
     ) async throws(BulkheadError) -> Supervisor {
         let folder = try StateFolder.open(settings.stateFolder)
         let store = try Store.open(
-            StoreSettings(
-                path: folder.databasePath,
-                spoolCap: settings.spoolCap,
-                outboxOn: settings.outboxIsOn
-            )
+            settings.store(at: folder.databasePath)
         )
         if let loss = store.historyLoss {
             logger.error(
@@ -69,6 +65,9 @@ public final class Supervisor: Service, Sendable {
                     "at": "\(loss.at)", "file": "\(folder.path)/\(loss.file)", "reason": "\(loss.reason)",
                 ]
             )
+        }
+        if let correction = store.correction {
+            logger.error("a count was wrong and is put right", metadata: ["count": "\(correction)"])
         }
         return try Supervisor(settings, folder: folder, store: store, logger: logger)
     }
@@ -177,6 +176,7 @@ public final class Supervisor: Service, Sendable {
             group.addTask { await self.followFolders() }
             group.addTask { await self.followWhatIsElsewhere() }
             group.addTask { await self.followStore() }
+            group.addTask { await self.followRoom() }
             group.addTask { await self.stopWhenAsked() }
             group.addTask { await self.retention.run() }
             defer { group.cancelAll() }
@@ -212,6 +212,11 @@ public final class Supervisor: Service, Sendable {
     /// Ends the supervisor when the store has failed for good.
     private func followStore() async {
         for await failure in store.failure { await dispatcher.fail(failure) }
+    }
+
+    /// Looks at the queues when acknowledgements, ends or removals have made room in the spool.
+    private func followRoom() async {
+        for await _ in store.roomGrew { dispatcher.wake() }
     }
 
     /// Waits for the shutdown, then ends in two phases: nothing new, then what runs.

@@ -185,6 +185,7 @@ extension Settings {
         )
         supervisor.scratchFolder = scratch
         supervisor.spoolCap = spoolCap
+        supervisor.terminalReserve = terminalReserve
         supervisor.resultLimit = resultLimit
         supervisor.outboxIsOn = outboxIsOn
         supervisor.dynamicUsers = dynamicUsers

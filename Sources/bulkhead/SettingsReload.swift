@@ -76,6 +76,7 @@ extension Settings {
             (.scratch, scratch != new.scratch),
             (.listen, listen != new.listen),
             (.spoolCap, spoolCap != new.spoolCap),
+            (.terminalReserve, terminalReserve != new.terminalReserve),
             (.resultLimit, resultLimit != new.resultLimit),
             (.outbox, outboxIsOn != new.outboxIsOn),
             (.dynamicUIDs, dynamicUsers != new.dynamicUsers),
