@@ -34,8 +34,8 @@ extension Store {
         }
         guard let ended else { return nil }
         count { counters in
-            counters.ended[finish.error?.reason, default: 0] += 1
-            for call in finish.deniedSyscalls { counters.denied &+= UInt64(clamping: call.count) }
+            counters.ended[ending.error?.reason, default: 0] += 1
+            for call in ending.deniedSyscalls { counters.denied &+= UInt64(clamping: call.count) }
         }
         return FinishOutcome(task: try ended.0.parsed(), pool: ended.1)
     }

@@ -104,6 +104,9 @@ struct FaultRunTests {
     private static func settings(_ path: String) -> StoreSettings {
         var settings = StoreSettings(path: path, spoolCap: FaultScript.cap, outboxOn: true)
         settings.checkpointPages = 40
+        // So small a cap is all for output.
+        settings.reservation = 0
+        settings.terminalReserve = 0
         settings.busyTimeout = .milliseconds(50)
         return settings
     }
