@@ -29,6 +29,7 @@ struct AttemptRunner: Sendable {
     let feed: TaskFeed
     let clocks: Clocks
     let resultLimit: Int
+    let observe: (@Sendable (AttemptObservation) -> Void)?
     let logger: Logger
 
     /// Runs the task's next attempt.
@@ -127,10 +128,9 @@ struct AttemptRunner: Sendable {
     ) async throws -> AttemptEnd {
         let events: AsyncStream<LauncherEvent>
         do {
-            events = try launcher.launch(
-                preparation.spec(for: entry, task: task, place: place),
-                stdin: preparation.input(for: entry, task: task)
-            )
+            let input = try HandlerInput(preparation.input(for: entry, task: task))
+            if observe != nil { live.input = input }
+            events = try launcher.launch(preparation.spec(for: entry, task: task, place: place), stdin: input)
         } catch {
             launchers.giveBack(launcher)
             // Beyond what can be described to a launcher; time does not mend that.
