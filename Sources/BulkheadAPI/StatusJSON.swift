@@ -12,6 +12,15 @@ public enum StatusJSON {
         .object(["plugins": .array(plugins.map(value))])
     }
 
+    /// What taking terminal tasks away came to: `{"removed", "unacknowledged", "cursor"}`.
+    public static func value(_ report: PruneReport) -> JSONValue {
+        var object: JSONObject = [
+            "removed": .integer(report.removed), "unacknowledged": .integer(report.unacknowledged),
+        ]
+        object["cursor"] = report.cursor.map { .string($0.description) }
+        return .object(object)
+    }
+
     /// The supervisor.
     /// - Parameters:
     ///   - report: The supervisor as it stands.
@@ -31,10 +40,20 @@ public enum StatusJSON {
             "policiesFolder": .string(report.policiesFolder),
             "counts": .object(counts),
             "spool": .object(["bytes": .integer(report.spoolBytes), "cap": .integer(report.spoolCap)]),
+            "retention": value(report.retention),
             "recovery": value(report.recovery),
             "pools": .array(report.pools.map(value)),
         ]
         object["problems"] = TaskJSON.list(report.problems.map(JSONValue.string))
+        return .object(object)
+    }
+
+    private static func value(_ retention: RetentionReport) -> JSONValue {
+        var object = JSONObject()
+        object["age"] = retention.rule.age.map { .string(Quantities.text($0)) }
+        object["tasks"] = retention.rule.tasks.map { .integer($0) }
+        object["sweptAt"] = TaskJSON.time(retention.sweptAt)
+        object["removed"] = .integer(retention.removed)
         return .object(object)
     }
 

@@ -250,6 +250,8 @@ public struct SupervisorReport: Sendable, Equatable {
     public var spoolCap: Int64
     /// What recovery did at the start.
     public var recovery: RecoveryReport
+    /// What has become of terminal tasks.
+    public var retention = RetentionReport()
     /// Pools that are in use or named in `pools.yaml`.
     public var pools: [PoolReport]
     /// What the user should know.

@@ -38,7 +38,7 @@ extension Supervisor {
     /// The supervisor as it stands.
     public func report() async throws(BulkheadError) -> SupervisorReport {
         let (counts, bytes) = try await typed { (try await store.counts(), try await store.spoolBytes()) }
-        return SupervisorReport(
+        var report = SupervisorReport(
             version: settings.version,
             pid: getpid(),
             startedAt: startedAt,
@@ -53,6 +53,16 @@ extension Supervisor {
             pools: try await pools(),
             problems: catalog.current.reports.flatMap(\.problems)
         )
+        report.retention = retention.report
+        return report
+    }
+
+    /// Takes terminal tasks away by hand.
+    /// - Parameter request: Which.
+    /// - Returns: What went; with a cursor, there may be more.
+    /// - Throws: ``BulkheadError`` where the store could not read or write.
+    public func prune(_ request: PruneRequest) async throws(BulkheadError) -> PruneReport {
+        try await retention.prune(request)
     }
 
     /// Whether the store answers.

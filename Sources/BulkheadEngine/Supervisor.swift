@@ -20,6 +20,7 @@ public final class Supervisor: Service, Sendable {
     let startedAt: Timestamp
     let dispatcher: Dispatcher
     let drain: Mutex<Duration>
+    let retention: Retention
     private let launchers: LauncherPool
     let loader: CatalogLoader
     private let recovery: Recovery
@@ -73,6 +74,13 @@ public final class Supervisor: Service, Sendable {
         self.store = store
         self.logger = logger
         startedAt = settings.clocks.wall()
+        retention = Retention(
+            settings.retention,
+            store: store,
+            feed: feed,
+            clocks: settings.clocks,
+            logger: logger
+        )
         let launchersFolder = try LaunchersFolder(in: folder)
         launchers = try LauncherPool(
             executable: settings.launcherExecutable,
@@ -159,6 +167,7 @@ public final class Supervisor: Service, Sendable {
             group.addTask { await self.followWhatIsElsewhere() }
             group.addTask { await self.followStore() }
             group.addTask { await self.stopWhenAsked() }
+            group.addTask { await self.retention.run() }
             defer { group.cancelAll() }
             try await dispatcher.run()
         }

@@ -34,6 +34,8 @@ public struct SupervisorSettings: Sendable {
     public var onlyType: TaskType?
     /// Told at the end of each attempt what its record does not tell.
     public var observe: (@Sendable (AttemptObservation) -> Void)?
+    /// How long terminal tasks are kept.
+    public var retention = RetentionRule()
     /// Clock, jitter and ids.
     public var clocks = Clocks.system
 

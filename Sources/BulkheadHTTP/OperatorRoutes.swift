@@ -12,6 +12,7 @@ struct OperatorRoutes: Sendable {
         table.add("/v1/pools", [.get: pools])
         table.add("/v1/plugins", [.get: plugins])
         table.add("/v1/status", [.get: status])
+        table.add("/v1/prune", [.post: prune])
         for path: RouterPath in ["/livez", "/v0/livez"] { table.add(path, [.get: livez]) }
         for path: RouterPath in ["/healthz", "/v0/healthz"] { table.add(path, [.get: healthz]) }
         table.addLater(
@@ -39,6 +40,25 @@ struct OperatorRoutes: Sendable {
     @Sendable private func status(_ request: Request, _ context: CallContext) async throws -> Response {
         _ = try Query(request)
         return Response(StatusJSON.value(try await supervisor.report(), now: supervisor.steadyNow))
+    }
+
+    @Sendable private func prune(_ request: Request, _ context: CallContext) async throws -> Response {
+        try request.refuseBody()
+        let query = try Query(request, "olderThan", "type", "dryRun", "cursor")
+        var prune = PruneRequest(dryRun: try query.flag("dryRun"))
+        if let text = query.text("olderThan") { prune.olderThan = try Quantities.duration(text) }
+        if let text = query.text("type") { prune.type = try TaskType(text) }
+        prune.cursor = try query.text("cursor").map { text throws(BulkheadError) in
+            guard let cursor = PruneCursor(text) else {
+                throw BulkheadError(
+                    .malformed,
+                    "this is no cursor of Bulkhead's",
+                    advice: "send the cursor of the answer before, or none to begin anew"
+                )
+            }
+            return cursor
+        }
+        return Response(StatusJSON.value(try await supervisor.prune(prune)))
     }
 
     /// Alive is who answers and whose store answers, whether it takes work or not.

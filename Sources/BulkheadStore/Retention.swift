@@ -18,23 +18,6 @@ public struct Sweep: Sendable, Equatable {
     }
 }
 
-/// How far a sweep has come, from the task that ended first on.
-public struct SweepPlace: Sendable, Equatable {
-    /// When the task ended that was looked at last, in milliseconds since 1970.
-    public var completedAt: Int64
-    /// Which of those that ended in that millisecond.
-    public var key: Int64
-    /// Tasks that were looked at and stay.
-    public var passed: Int
-
-    /// Makes a place.
-    public init(completedAt: Int64, key: Int64, passed: Int) {
-        self.completedAt = completedAt
-        self.key = key
-        self.passed = passed
-    }
-}
-
 /// What one step of a sweep came to.
 public struct SweepStep: Sendable, Equatable {
     /// The tasks that went, or would have gone.
@@ -42,7 +25,7 @@ public struct SweepStep: Sendable, Equatable {
     /// Tasks that would have gone, but for a message that nobody has acknowledged.
     public var unacknowledged: Int
     /// Where the next step goes on; nil where the sweep is over.
-    public var next: SweepPlace?
+    public var next: PruneCursor?
 }
 
 extension Store {
@@ -65,12 +48,12 @@ extension Store {
     /// - Throws: ``BulkheadError`` where the database could not be read or written.
     public func step(
         _ sweep: Sweep,
-        from place: SweepPlace?,
+        from place: PruneCursor?,
         dryRun: Bool = false
     ) async throws(BulkheadError) -> SweepStep {
         let outboxOn = settings.outboxOn
         let found = try await read { db in
-            try SweepFinder(sweep: sweep, outboxOn: outboxOn).find(from: place, db)
+            try SweepFinder(sweep: sweep, outboxOn: outboxOn, dryRun: dryRun).find(from: place, db)
         }
         var step = SweepStep(removed: [], unacknowledged: found.unacknowledged, next: found.next)
         guard !dryRun, !found.tasks.isEmpty else {
@@ -156,7 +139,7 @@ struct SweepFinder {
     struct Findings: Sendable {
         var tasks: [Found] = []
         var unacknowledged = 0
-        var next: SweepPlace?
+        var next: PruneCursor?
     }
 
     private struct Candidate {
@@ -167,10 +150,11 @@ struct SweepFinder {
 
     let sweep: Sweep
     let outboxOn: Bool
+    let dryRun: Bool
 
-    func find(from place: SweepPlace?, _ db: Database) throws -> Findings {
+    func find(from place: PruneCursor?, _ db: Database) throws -> Findings {
         var findings = Findings()
-        var place = place ?? SweepPlace(completedAt: .min, key: .min, passed: 0)
+        var place = place ?? PruneCursor(completedAt: .min, key: .min, passed: 0)
         var beyond = try excess(db) - place.passed
         var bytes: Int64 = 0
         var looks = 0
@@ -191,6 +175,8 @@ struct SweepFinder {
             if try goes(candidate, &findings, db) {
                 findings.tasks.append(candidate.task)
                 bytes += candidate.retainedBytes
+                // Those of a dry run are still there when the next step counts.
+                if dryRun { place.passed += 1 }
             } else {
                 place.passed += 1
             }

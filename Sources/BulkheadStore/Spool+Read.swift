@@ -82,7 +82,11 @@ struct OutputReader {
             var columns = Columns(row)
             guard let piece = cut(try Self.piece(&columns, attempt)) else { continue }
             if case .bytes(let content) = piece.content { bytes += content.count }
-            pieces.append(piece)
+            if let last = pieces.last, let both = last.joined(with: piece) {
+                pieces[pieces.count - 1] = both
+            } else {
+                pieces.append(piece)
+            }
         }
         return (pieces, true)
     }
@@ -153,5 +157,18 @@ struct OutputReader {
             WHERE task = ? AND attempt = ? AND channel = ? AND offset <= ?
         ), 0)
         """
+    }
+}
+
+extension OutputPiece {
+    /// Two gaps that follow one another as the one that they are to a reader; nil for anything else.
+    fileprivate func joined(with next: OutputPiece) -> OutputPiece? {
+        guard case .gap(let length) = content, case .gap(let more) = next.content,
+            channel == next.channel, offset + length == next.offset
+        else { return nil }
+        var both = self
+        both.sequence = max(sequence, next.sequence)
+        both.content = .gap(length + more)
+        return both
     }
 }

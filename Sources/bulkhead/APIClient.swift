@@ -32,8 +32,13 @@ struct APIClient: Sendable {
     }
 
     /// Sends something and reads what it made.
-    func post(_ path: [String], body: JSONValue? = nil) async throws -> JSONValue {
-        try await call(.POST, path, [], body: body, waiting: .zero) ?? .null
+    func post(
+        _ path: [String],
+        _ query: Query = [],
+        body: JSONValue? = nil,
+        waiting: Duration = .zero
+    ) async throws -> JSONValue {
+        try await call(.POST, path, query, body: body, waiting: waiting) ?? .null
     }
 
     /// Removes something.

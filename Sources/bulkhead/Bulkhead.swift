@@ -17,7 +17,7 @@ struct Bulkhead: AsyncParsableCommand {
             """,
         version: version,
         groupedSubcommands: [
-            CommandGroup(name: "Supervisor:", subcommands: [Serve.self, Status.self]),
+            CommandGroup(name: "Supervisor:", subcommands: [Serve.self, Status.self, Prune.self]),
             CommandGroup(
                 name: "Tasks:",
                 subcommands: [

@@ -193,6 +193,7 @@ extension Settings {
         supervisor.resultLimit = resultLimit
         supervisor.dynamicUsers = dynamicUsers
         supervisor.drain = drain
+        supervisor.retention = retention
         return supervisor
     }
 }

@@ -34,6 +34,22 @@ struct SettingFlags: ParsableArguments {
     @Option(help: ArgumentHelp("How large a result may be. (default: 64KiB)", valueName: "size"))
     var resultLimit: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How long tasks that have ended are kept, or off for ever. (default: 24h)",
+            valueName: "duration"
+        )
+    )
+    var retention: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "How many tasks that have ended are kept, or off for any number. (default: 1000000)",
+            valueName: "n"
+        )
+    )
+    var retentionTasks: String?
+
     @Option(help: ArgumentHelp("How long a stop waits for what runs. (default: 0s)", valueName: "duration"))
     var drain: String?
 
@@ -58,8 +74,6 @@ struct SettingFlags: ParsableArguments {
 
     // Known, and refused with the reason as long as they are not in force.
     @Option(help: .hidden) var terminalReserve: String?
-    @Option(help: .hidden) var retention: String?
-    @Option(help: .hidden) var retentionTasks: String?
     @Option(help: .hidden) var tokenFile: String?
 
     /// What was written, by setting.

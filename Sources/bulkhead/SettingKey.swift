@@ -31,8 +31,6 @@ enum SettingKey: String, CaseIterable {
     var whyNotInForce: String? {
         switch self {
         case .terminalReserve: "the spool holds no terminal reserve back yet"
-        case .retention, .retentionTasks:
-            "terminal tasks are kept until they are removed; nothing is swept yet"
         case .tokenFile: "there is no TCP listener yet, so no bearer token either"
         default: nil
         }

@@ -52,6 +52,54 @@ struct DurationSetting: SettingValue {
     init(setting text: String) throws(BulkheadError) { duration = try Quantities.duration(text) }
 }
 
+/// How long terminal tasks are kept; `off` is for ever.
+struct RetentionSetting: SettingValue {
+    let age: Duration?
+    var description: String { age.map(Quantities.text) ?? "off" }
+
+    init(_ age: Duration?) { self.age = age }
+
+    init(setting text: String) throws(BulkheadError) {
+        guard text != "off" else {
+            age = nil
+            return
+        }
+        let duration = try Quantities.duration(text)
+        // Elsewhere 0 means "no limit", and here it could as well mean "keep nothing".
+        guard duration > .zero else {
+            throw BulkheadError(
+                .invalidSetting,
+                "a task is kept for some time after its end",
+                advice: "write off to keep tasks until they are removed, or a time such as 1s"
+            )
+        }
+        age = duration
+    }
+}
+
+/// How many terminal tasks are kept; `off` is any number.
+struct RetentionTasksSetting: SettingValue {
+    let tasks: Int?
+    var description: String { tasks.map(String.init) ?? "off" }
+
+    init(_ tasks: Int?) { self.tasks = tasks }
+
+    init(setting text: String) throws(BulkheadError) {
+        guard text != "off" else {
+            tasks = nil
+            return
+        }
+        guard let number = Int(text), number > 0 else {
+            throw BulkheadError(
+                .invalidSetting,
+                "\"\(text.prefix(64))\" is no number of tasks",
+                advice: "write a whole number from 1 on, or off to keep any number"
+            )
+        }
+        tasks = number
+    }
+}
+
 /// Where the supervisor answers.
 struct SocketSetting: SettingValue, Equatable {
     /// The socket's path from the root.

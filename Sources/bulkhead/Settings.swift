@@ -13,6 +13,7 @@ struct Settings {
     var spoolCap: Int64
     var resultLimit: Int
     var drain: Duration
+    var retention: RetentionRule
     var onStop: StopMode
     var dynamicUsers: ClosedRange<UInt32>
     var socketGroup: String?
@@ -40,6 +41,10 @@ struct Settings {
             }.bytes
         )
         drain = try sources.read(.drain, DurationSetting.self).duration
+        retention = RetentionRule(
+            age: try sources.read(.retention, RetentionSetting.self).age,
+            tasks: try sources.read(.retentionTasks, RetentionTasksSetting.self).tasks
+        )
         dynamicUsers = try sources.read(.dynamicUIDs, UserRange.self).range
         socketGroup = try sources.readIfWritten(.socketGroup, GroupSetting.self)?.name
         _ = try sources.read(.outbox, OutboxSetting.self)
@@ -112,6 +117,7 @@ struct SettingSources {
 
     private static let commonDefaults: [SettingKey: String] = [
         .spoolCap: "64MiB", .resultLimit: Quantities.text(bytes: Int64(Limits.resultBytes)), .drain: "0s",
+        .retention: "24h", .retentionTasks: "1000000",
         .dynamicUIDs: "2000000000-2000065535", .outbox: "off", .onStop: "leave",
     ]
     private static let userDefaults = commonDefaults.merging(

@@ -47,11 +47,15 @@ struct SettingsReload: Service {
         }
         do {
             let new = try read()
-            readiness.supervisor.reload(drain: new.drain)
+            readiness.supervisor.reload(drain: new.drain, retention: new.retention)
             let fixed = settings.changesForTheNextStart(in: new).map(\.rawValue)
             logger.notice(
                 "the settings were read again",
-                metadata: ["drain": "\(Quantities.text(new.drain))"]
+                metadata: [
+                    "drain": "\(Quantities.text(new.drain))",
+                    "retention": "\(RetentionSetting(new.retention.age).description)",
+                    "retention-tasks": "\(RetentionTasksSetting(new.retention.tasks).description)",
+                ]
             )
             guard !fixed.isEmpty else { return }
             logger.warning(

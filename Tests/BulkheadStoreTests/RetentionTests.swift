@@ -20,7 +20,7 @@ struct RetentionTests {
 
     /// Runs a sweep to its end.
     private func sweep(_ store: Store, _ sweep: Sweep, dryRun: Bool = false) async throws -> (Int, Int) {
-        var place: SweepPlace?
+        var place: PruneCursor?
         var removed = 0
         var unacknowledged = 0
         repeat {
@@ -163,8 +163,11 @@ struct RetentionTests {
                 _ = try await store.finish(try bench.finish(number, .complete))
             }
             let rule = Sweep(endedBefore: bench.now + .seconds(99))
-            #expect(try await sweep(store, rule, dryRun: true) == (Store.sweepTasks * 2 + 5, 0))
-            #expect(try await sweep(store, rule) == (Store.sweepTasks * 2 + 5, 0))
+            let all = Store.sweepTasks * 2 + 5
+            #expect(try await sweep(store, rule, dryRun: true) == (all, 0))
+            #expect(try await sweep(store, Sweep(atMost: 3), dryRun: true) == (all - 3, 0))
+            #expect(try await sweep(store, Sweep(atMost: 3)) == (all - 3, 0))
+            #expect(try await sweep(store, rule) == (3, 0))
         }
     }
 

@@ -1,4 +1,6 @@
 import BulkheadCore
+import Foundation
+import GRDB
 import Testing
 
 @testable import BulkheadStore
@@ -213,6 +215,73 @@ struct SpoolTests {
                 _ = try await store.output(of: id, query)
             }
             #expect(error.code == .notFound)
+        }
+    }
+
+    @Test("what a controller has goes first, whoever's it is and however new")
+    func acknowledgedFirst() async throws {
+        try await StoreWorkbench.run(spoolCap: 12) { bench, store in
+            for number in 1...2 { try await bench.run(store, number) }
+            _ = try await store.append([
+                try bench.chunk(1, at: 0, "old!"), try bench.chunk(2, at: 0, "have"),
+                try bench.chunk(2, at: 4, "new!"),
+            ])
+            try await store.writer.commit { db in
+                let arrival = try Int64.fetchOne(
+                    db,
+                    sql: "SELECT arrival FROM chunk WHERE data = ?",
+                    arguments: [Data("have".utf8)]
+                )
+                #expect(try Spool.acknowledgeChunk(db, arrival: arrival ?? 0))
+                #expect(try !Spool.acknowledgeChunk(db, arrival: 999))
+            }
+            _ = try await store.append([try bench.chunk(1, at: 4, "more")])
+            #expect(try await spelled(store, try bench.id(1)) == ["stdout@0 old!", "stdout@4 more"])
+            #expect(try await spelled(store, try bench.id(2)) == ["stdout@0 gap 4", "stdout@4 new!"])
+            // Over its own limit a task gives what a controller has of it before what is older.
+            try await store.writer.commit { db in
+                try db.execute(
+                    sql: "UPDATE chunk SET acknowledged = 1 WHERE data = ?",
+                    arguments: [Data("more".utf8)]
+                )
+            }
+            _ = try await store.append([try bench.chunk(1, at: 8, "last", limit: 8)])
+            #expect(
+                try await spelled(store, try bench.id(1))
+                    == ["stdout@0 old!", "stdout@4 gap 4", "stdout@8 last"]
+            )
+        }
+    }
+
+    @Test("a gap that a controller knows of stays apart from one that it does not, and readers see one")
+    func acknowledgedGaps() async throws {
+        try await StoreWorkbench.run(spoolCap: 12) { bench, store in
+            try await bench.run(store, 1)
+            _ = try await store.append([try bench.chunk(1, at: 4, "abcd")])
+            func rows() async throws -> [String] {
+                try await store.read { db in
+                    try String.fetchAll(
+                        db,
+                        sql: "SELECT offset || '+' || length || ':' || acknowledged FROM gap ORDER BY offset"
+                    )
+                }
+            }
+            func acknowledge(offset: Int64) async throws {
+                try await store.writer.commit { db in
+                    let arrival = try Int64.fetchOne(
+                        db,
+                        sql: "SELECT arrival FROM gap WHERE offset = ?",
+                        arguments: [offset]
+                    )
+                    #expect(try Spool.acknowledgeGap(db, arrival: arrival ?? 0))
+                }
+            }
+            try await acknowledge(offset: 0)
+            _ = try await store.append([try bench.chunk(1, at: 8, "efgh", limit: 4)])
+            #expect(try await rows() == ["0+4:1", "4+4:0"])
+            #expect(try await spelled(store, try bench.id(1)) == ["stdout@0 gap 8", "stdout@8 efgh"])
+            try await acknowledge(offset: 4)
+            #expect(try await rows() == ["0+8:1"])
         }
     }
 

@@ -108,7 +108,7 @@ struct CommandLineTests {
     func notInForce() async throws {
         let bench = try Workbench()
         for (flag, value) in [
-            ("--terminal-reserve", "1MiB"), ("--retention", "24h"), ("--retention-tasks", "5"),
+            ("--terminal-reserve", "1MiB"),
             ("--token-file", "/x"), ("--outbox", "on"),
         ] {
             let refused = try await run(bench, "serve", flag, value)

@@ -131,8 +131,13 @@ extension EndToEnd {
                     ["spol-cap=1GiB (./bulkhead.yaml:2:1): ", "did you mean spool-cap?"]
                 ),
                 (
-                    "retention: 24h", [:], [],
-                    ["retention=24h (./bulkhead.yaml:1:1): ", "leave the setting out"]
+                    "retention: 0", [:], [],
+                    ["retention=0 (./bulkhead.yaml:1:1): ", "write off to keep tasks until"]
+                ),
+                ("{}", [:], ["--retention", "24"], ["--retention=24 (flag): ", "is not a duration"]),
+                (
+                    "{}", ["BULKHEAD_RETENTION_TASKS": "0"], [],
+                    ["BULKHEAD_RETENTION_TASKS=0 (environment): ", "a whole number from 1 on, or off"]
                 ),
                 ("outbox: on", [:], [], ["outbox=on (./bulkhead.yaml:1:1): ", "cannot be switched on yet"]),
                 ("{}", ["BULKHEAD_OUTBOX": "on"], [], ["BULKHEAD_OUTBOX=on (environment): "]),
