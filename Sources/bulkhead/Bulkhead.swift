@@ -26,7 +26,7 @@ struct Bulkhead: AsyncParsableCommand {
             ),
             CommandGroup(
                 name: "Handlers and policies:",
-                subcommands: [Plugins.self, Pools.self, PolicyCommand.self]
+                subcommands: [Plugins.self, Pools.self, PolicyCommand.self, Check.self]
             ),
         ]
     )
