@@ -88,4 +88,20 @@ public enum Limits {
     public static let lingerSeconds = 5
     /// Bytes of a final message above its result: error message, hint and names of denied calls.
     public static let finalOverheadBytes = 16 << 10
+    /// Messages of one page of the outbox.
+    public static let outboxPage = 1_000
+    /// Names that one call may acknowledge.
+    public static let acknowledgedMessages = 10_000
+    /// Entries that each list of one page of a snapshot has.
+    public static let snapshotPage = 1_000
+    /// Gaps of one stream that a snapshot lists.
+    public static let snapshotGaps = 64
+    /// Streams of events and messages that one address serves at once.
+    public static let eventStreams = 128
+    /// Events or messages that a stream reads at once.
+    public static let streamPage = 64
+    /// Bytes of output that a stream reads at once: what a slow client costs, about.
+    public static let streamPageBytes = 128 << 10
+    /// Seconds after which a stream that has nothing to say says that it is alive.
+    public static let heartbeatSeconds = 15
 }

@@ -31,6 +31,7 @@ struct AttemptWatch: Sendable {
         let output = OutputIntake(
             task: task,
             policy: terms.output,
+            clocks: runner.clocks,
             store: runner.store,
             live: live,
             feed: runner.feed,

@@ -12,6 +12,7 @@ actor OutputIntake {
     private let task: TaskRecord
     private let attempt: Int
     private let policy: OutputPolicy
+    private let clocks: Clocks
     private let store: Store
     private let tell: @Sendable (SupervisorMessage) -> Void
     private let live: LiveAttempt
@@ -24,6 +25,7 @@ actor OutputIntake {
     init(
         task: TaskRecord,
         policy: OutputPolicy,
+        clocks: Clocks,
         store: Store,
         live: LiveAttempt,
         feed: TaskFeed,
@@ -33,6 +35,7 @@ actor OutputIntake {
         self.task = task
         self.attempt = task.attempt
         self.policy = policy
+        self.clocks = clocks
         self.store = store
         self.tell = tell
         self.live = live
@@ -49,7 +52,8 @@ actor OutputIntake {
                 channel: stream == .stdout ? .stdout : .stderr,
                 offset: Int64(offset),
                 bytes: bytes,
-                taskLimit: policy.limit
+                taskLimit: policy.limit,
+                at: clocks.wall()
             )
         )
         if commit == nil { commit = Task { await self.commitWaiting() } }

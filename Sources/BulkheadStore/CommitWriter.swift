@@ -43,6 +43,8 @@ final class CommitWriter: Sendable {
     /// Tells once, at most, that the store can no longer be trusted; ends when the writer has closed.
     let failure: AsyncStream<BulkheadError>
     private let failed: AsyncStream<BulkheadError>.Continuation
+    /// Tells of every commit.
+    let feed = CommitFeed()
     private let pool: DatabasePool
     private let checkpointer: Mutex<Checkpointer>
     private let state = Mutex(State())
@@ -149,6 +151,7 @@ final class CommitWriter: Sendable {
     private func commitUntilClosed() {
         while let group = nextGroup() { commit(group) }
         failed.finish()
+        feed.close()
         let closers = state.withLock { state in
             state.hasEnded = true
             return state.closers
@@ -189,6 +192,7 @@ final class CommitWriter: Sendable {
         switch transact(group) {
         case .committed(let successes, let totalChanges):
             for success in successes { success() }
+            feed.tell()
             checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
         case .fault(let fault, let error):
             let error = BulkheadError(storing: error, "the database could not be written")

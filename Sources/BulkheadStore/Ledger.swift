@@ -13,15 +13,20 @@ struct Ledger: Sendable, Equatable {
     var chunks: Int64
     /// Bytes of finals that are not acknowledged.
     var finalBytes: Int64
+    /// Messages of every kind that are not acknowledged.
+    var pendingMessages: Int64
 
     static func read(_ db: Database) throws -> Ledger {
-        let ledger = try db.first("SELECT storeID, sequence, spoolBytes, chunks, finalBytes FROM ledger") {
+        let ledger = try db.first(
+            "SELECT storeID, sequence, spoolBytes, chunks, finalBytes, pendingMessages FROM ledger"
+        ) {
             Ledger(
                 storeID: try $0.text(),
                 sequence: try $0.integer(),
                 spoolBytes: try $0.integer(),
                 chunks: try $0.integer(),
-                finalBytes: try $0.integer()
+                finalBytes: try $0.integer(),
+                pendingMessages: try $0.integer()
             )
         }
         guard let ledger else { throw DatabaseError.damaged("the table ledger") }

@@ -1,116 +1,66 @@
 public import BulkheadCore
 import GRDB
 
-/// A message for a controller that it has not acknowledged.
-public struct OutboxMessage: Sendable, Equatable {
-    /// What a message tells.
-    public enum Kind: String, Sendable, CaseIterable {
-        /// The task was submitted.
-        case received
-        /// Its first attempt of the run began.
-        case started
-        /// A piece of output.
-        case output
-        /// A piece of output that is gone.
-        case gap
-        /// The run is over.
-        case final
-    }
-
-    /// Its place in the order of what happened.
-    public var sequence: Int64
-    /// Its name, the same however often it is delivered.
-    public var messageID: String
-    /// What it tells.
-    public var kind: Kind
-    /// The task.
-    public var task: TaskID
-    /// The task's type.
-    public var type: TaskType
-    /// Which run of it.
-    public var run: Int
-    /// Which attempt of it; 0 where there was none.
-    public var attempt: Int
-    /// When it happened.
-    public var at: Timestamp
-    /// What is particular to its kind.
-    public var body: JSONObject
-}
-
-/// What acknowledging messages came to.
-public struct AcknowledgeOutcome: Sendable, Equatable {
-    /// Those that are acknowledged, now or before.
-    public var acknowledged: [String]
-    /// Those that no message has.
-    public var unknown: [String]
-}
-
 extension Store {
-    /// Bytes of bodies after which a page of messages ends early.
-    private static let messagePageBytes = 4 << 20
-
-    /// The messages that nobody has acknowledged, in order.
+    /// The messages that nobody has acknowledged, in the order of what happened.
+    ///
+    /// A gap stands where the output was whose place it takes, so a reader that goes on behind the last page meets
+    /// every message that it has not had, and no gap of output that it has.
     /// - Parameters:
     ///   - after: Only those behind this sequence number.
     ///   - limit: At most this many.
     /// - Returns: The messages; a page of large ones ends early.
     /// - Throws: ``BulkheadError`` where the database could not be read.
-    public func messages(after: Int64 = 0, limit: Int) async throws(BulkheadError) -> [OutboxMessage] {
-        let rows = try await read { db in
-            let cursor = try Row.fetchCursor(
-                try db.cachedStatement(sql: Outbox.pending),
-                arguments: [after, limit]
-            )
-            var rows: [(OutboxMessage, String)] = []
-            var bytes = 0
-            while bytes < Self.messagePageBytes, let row = try cursor.next() {
-                var columns = Columns(row)
-                rows.append(try Outbox.message(&columns))
-                bytes += rows[rows.count - 1].1.utf8.count
-            }
-            return rows
+    public func messages(after: Int64 = 0, limit: Int) async throws(BulkheadError) -> OutboxPage {
+        let drafts = try await read { db in try OutboxReader.page(after: after, limit: limit, db) }
+        var page = OutboxPage(messages: [], next: after)
+        for draft in drafts {
+            page.messages.append(try draft.message())
+            page.next = draft.sequence
         }
-        var messages: [OutboxMessage] = []
-        for (var message, body) in rows {
-            message.body = try StoredJSON.value(body).object ?? JSONObject()
-            messages.append(message)
-        }
-        return messages
+        return page
     }
+
+    /// Names that one transaction acknowledges, so that a submit never waits long behind it.
+    private static let acknowledgeStep = 256
 
     /// Acknowledges messages: in any order, and as often as one likes.
     /// - Parameters:
     ///   - ids: Their names.
     ///   - now: The moment.
     /// - Returns: Which names are known.
-    /// - Throws: ``BulkheadError`` where the database could not be written.
+    /// - Throws: ``BulkheadError`` where the database could not be written; then some may be acknowledged.
     public func acknowledge(
         _ ids: [String],
         now: Timestamp
     ) async throws(BulkheadError) -> AcknowledgeOutcome {
-        try await writer.commit { db in
-            var outcome = AcknowledgeOutcome(acknowledged: [], unknown: [])
-            for id in ids {
-                if try Outbox.acknowledge(db, id, now: now) {
-                    outcome.acknowledged.append(id)
-                } else {
-                    outcome.unknown.append(id)
-                }
+        var outcome = AcknowledgeOutcome(acknowledged: [], unknown: [])
+        var rest = ids[...]
+        while !rest.isEmpty {
+            let step = Array(rest.prefix(Self.acknowledgeStep))
+            rest = rest.dropFirst(Self.acknowledgeStep)
+            let known = try await writer.commit { db in
+                try step.map { try Outbox.acknowledge(db, $0, now: now) }
             }
-            return outcome
+            for (id, isKnown) in zip(step, known) {
+                if isKnown { outcome.acknowledged.append(id) } else { outcome.unknown.append(id) }
+            }
         }
+        return outcome
     }
 }
 
 /// The rows of messages.
 enum Outbox {
-    /// A message's name, made of what it tells of alone, so that telling it again gives the same name.
-    ///
-    /// The database's own id and the task's key are part of it: an id that has gone and is submitted again is
-    /// another task, and its messages are other messages.
+    /// The name of the message that tells of a run as a whole.
     static func messageID(of row: TaskRow, _ kind: OutboxMessage.Kind, _ db: Database) throws -> String {
-        let storeID = try Ledger.read(db).storeID
-        return "\(row.record.id).\(storeID).\(row.key).\(row.record.run).\(kind.rawValue)"
+        MessageName(
+            task: row.record.id,
+            storeID: try Ledger.read(db).storeID,
+            key: row.key,
+            run: row.record.run,
+            kind: kind
+        ).text
     }
 
     /// Appends the final message of a run that has just ended.
@@ -130,55 +80,66 @@ enum Outbox {
         try Ledger.countFinals(db, bytes: Int64(bytes))
     }
 
-    static let pending = """
-        SELECT o.sequence, o.messageID, o.kind, t.id, t.type, o.run, o.attempt, o.at, o.body
-        FROM outbox o INDEXED BY outbox_pending JOIN task t ON t.key = o.task
-        WHERE o.acknowledgedAt IS NULL AND o.sequence > ? ORDER BY o.sequence LIMIT ?
-        """
-
-    static func message(_ columns: inout Columns) throws -> (OutboxMessage, body: String) {
-        let sequence = try columns.integer()
-        let messageID = try columns.text()
-        let names = try (columns.text(), columns.text(), columns.text())
-        guard let kind = OutboxMessage.Kind(rawValue: names.0), let task = try? TaskID(names.1),
-            let type = try? TaskType(names.2)
-        else { throw DatabaseError.damaged("the table outbox") }
-        let message = OutboxMessage(
-            sequence: sequence,
-            messageID: messageID,
-            kind: kind,
-            task: task,
-            type: type,
-            run: try columns.count(),
-            attempt: try columns.count(),
-            at: try columns.moment(),
-            body: JSONObject()
-        )
-        return (message, try columns.optionalText() ?? "{}")
-    }
-
-    /// Acknowledges one message; its name stays until its task goes, so that a second time is no surprise.
-    /// - Returns: Whether there is such a message.
-    static func acknowledge(_ db: Database, _ id: String, now: Timestamp) throws -> Bool {
-        let message = try db.first("SELECT bytes, acknowledgedAt FROM outbox WHERE messageID = ?", [id]) {
-            (bytes: try $0.integer(), acknowledgedAt: try $0.optionalInteger())
-        }
-        guard let message else { return false }
-        guard message.acknowledgedAt == nil else { return true }
+    /// Notes that the first attempt of a run begins.
+    ///
+    /// It is told once for each run: an attempt that is put back and begins again is the same beginning.
+    static func noteStart(
+        of row: TaskRow,
+        _ start: AttemptStart,
+        sequence: Int64,
+        _ db: Database
+    ) throws {
         try db.run(
-            "UPDATE outbox SET acknowledgedAt = ?, body = NULL WHERE messageID = ?",
-            [now.milliseconds, id]
+            """
+            UPDATE task SET startedSequence = ?, startedAttempt = ?, runStartedAt = ?, startedAcknowledged = 0
+            WHERE key = ? AND startedSequence IS NULL AND NOT EXISTS (
+                SELECT 1 FROM attempt WHERE task = ? AND run = ? AND attempt < ?
+            )
+            """,
+            [
+                sequence, start.expectedAttempt + 1, start.now.milliseconds, row.key, row.key,
+                row.record.run, start.expectedAttempt + 1,
+            ]
         )
-        try Ledger.countFinals(db, bytes: -message.bytes)
-        return true
     }
 
-    static func hasPending(_ db: Database, task: Int64) throws -> Bool {
-        try db.first(
-            "SELECT 1 FROM outbox WHERE task = ? AND acknowledgedAt IS NULL LIMIT 1",
-            [task]
-        ) { try $0.count() } != nil
+    /// Keeps what was told, or is to be told, of the beginning of a run whose task begins another one.
+    static func keepBeginning(of row: TaskRow, _ db: Database) throws {
+        let kinds: [(OutboxMessage.Kind, String)] = [
+            (.received, "sequence, run, 0, submittedAt, 0, receivedAcknowledged"),
+            (.started, "startedSequence, run, startedAttempt, runStartedAt, 0, startedAcknowledged"),
+        ]
+        for (kind, columns) in kinds {
+            try db.run(
+                """
+                INSERT INTO outbox (messageID, task, kind, sequence, run, attempt, at, bytes, acknowledgedAt)
+                SELECT ?, key, '\(kind.rawValue)', \(columns) FROM (
+                    SELECT key, sequence, run, submittedAt, startedSequence, startedAttempt, runStartedAt,
+                        CASE receivedAcknowledged WHEN 1 THEN completedAt END AS receivedAcknowledged,
+                        CASE startedAcknowledged WHEN 1 THEN completedAt END AS startedAcknowledged
+                    FROM task WHERE key = ? AND \(kind.rawValue)Acknowledged IS NOT NULL
+                )
+                """,
+                [try messageID(of: row, kind, db), row.key]
+            )
+        }
     }
+
+    /// Whether a message of a task is not acknowledged.
+    static func hasPending(_ db: Database, task: Int64) throws -> Bool {
+        try db.first(pendingOfTask, [task, task, task, task]) { try $0.count() } != nil
+    }
+
+    static let pendingOfTask = """
+        SELECT 1 FROM task WHERE key = ? AND (receivedAcknowledged = 0 OR startedAcknowledged = 0)
+        UNION ALL
+        SELECT 1 FROM outbox INDEXED BY outbox_by_task WHERE task = ? AND acknowledgedAt IS NULL
+        UNION ALL
+        SELECT 1 FROM chunk INDEXED BY chunk_owed_by_task WHERE task = ? AND owed = 1
+        UNION ALL
+        SELECT 1 FROM gap INDEXED BY gap_owed_by_task WHERE task = ? AND owedEnd IS NOT NULL
+        LIMIT 1
+        """
 
     /// Takes all messages of a task that goes.
     static func discard(_ db: Database, task: Int64) throws {

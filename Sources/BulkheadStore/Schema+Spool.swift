@@ -5,7 +5,6 @@ extension Schema {
     /// full.
     static let spool = """
         ALTER TABLE chunk ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE gap ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX chunk_acknowledged ON chunk (arrival) WHERE acknowledged = 1;
         CREATE INDEX chunk_acknowledged_by_task ON chunk (task, attempt) WHERE acknowledged = 1;
 

@@ -25,7 +25,7 @@ enum Schema {
     }
 
     /// The third version, in parts by subject.
-    private static let version3 = [retention, retryWaits, spool]
+    private static let version3 = [retention, retryWaits, spool, messages]
 
     /// Sees that a file is empty, or a database of this version of Bulkhead or an earlier one.
     /// - Throws: ``BulkheadError`` with the code `storage`.

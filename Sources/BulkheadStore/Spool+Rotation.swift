@@ -27,8 +27,7 @@ extension Spool {
         }
     }
 
-    private static let extents =
-        "SELECT arrival, task, attempt, channel, offset, length, acknowledged FROM chunk"
+    private static let extents = "SELECT \(Extent.ofChunk) FROM chunk"
 
     static let oldest = "\(extents) ORDER BY arrival LIMIT \(rotationStep)"
     static let oldestAcknowledged = """

@@ -18,7 +18,11 @@ extension Store {
         let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
         let settings = self.settings
         return try await writer.commit(bytes: bytes) { db in
-            var intake = SpoolIntake(cap: settings.spoolCap, chunkBound: settings.chunkBound)
+            var intake = SpoolIntake(
+                cap: settings.spoolCap,
+                chunkBound: settings.chunkBound,
+                isOwed: settings.outboxOn
+            )
             return try intake.append(chunks, db)
         }
     }

@@ -21,15 +21,18 @@ struct SpoolIntake {
 
     private let cap: Int64
     private let chunkBound: Int64
+    /// Whether a controller is to be told of it.
+    private let isOwed: Bool
     private var room: Int64 = 0
     /// nil for an attempt that does not run.
     private var writers: [Source: Writer?] = [:]
     private var addedBytes: Int64 = 0
     private var addedChunks: Int64 = 0
 
-    init(cap: Int64, chunkBound: Int64) {
+    init(cap: Int64, chunkBound: Int64, isOwed: Bool) {
         self.cap = cap
         self.chunkBound = chunkBound
+        self.isOwed = isOwed
     }
 
     mutating func append(_ chunks: [OutputChunk], _ db: Database) throws -> AppendOutcome {
@@ -62,13 +65,15 @@ struct SpoolIntake {
                 arrival: try Ledger.next(db),
                 stream: stream,
                 offset: known,
-                length: start - known
+                length: start - known,
+                at: chunk.at,
+                owed: isOwed ? known..<start : nil
             )
             try Spool.insertGap(gap, db)
             writer.totals.droppedBytes += gap.length
         }
         if end > start {
-            try insert(chunk.bytes.suffix(Int(end - start)), at: start, of: stream, db)
+            try insert(chunk.bytes.suffix(Int(end - start)), at: start, of: stream, chunk.at, db)
             writer.retained += end - start
         }
         writer.ends[chunk.channel] = end
@@ -82,16 +87,17 @@ struct SpoolIntake {
         _ bytes: ArraySlice<UInt8>,
         at offset: Int64,
         of stream: Extent.Stream,
+        _ moment: Timestamp,
         _ db: Database
     ) throws {
         try db.run(
             """
-            INSERT INTO chunk (arrival, task, attempt, channel, offset, length, data)
-            VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO chunk (arrival, task, attempt, channel, offset, length, data, at, owed)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 try Ledger.next(db), stream.task, stream.attempt, stream.channel.column, offset,
-                bytes.count, Data(bytes),
+                bytes.count, Data(bytes), moment.milliseconds, isOwed,
             ]
         )
         addedBytes += Int64(bytes.count)

@@ -76,6 +76,9 @@ public final class Store: Sendable {
     /// recovers from the log. For one listener.
     public var failure: AsyncStream<BulkheadError> { writer.failure }
 
+    /// Tells of commits from now on, several that come together as one; ends with the store.
+    public func commits() -> AsyncStream<Void> { writer.feed.commits() }
+
     /// Sees that the store answers.
     /// - Throws: ``BulkheadError`` where it does not, or where it takes no more mutations.
     public func check() async throws(BulkheadError) {

@@ -248,6 +248,8 @@ public struct OutputChunk: Sendable, Equatable {
     public var bytes: [UInt8]
     /// Bytes of output that may be kept of the task.
     public var taskLimit: Int64
+    /// When it came.
+    public var at: Timestamp
 
     /// Makes a chunk.
     public init(
@@ -256,7 +258,8 @@ public struct OutputChunk: Sendable, Equatable {
         channel: OutputChannel,
         offset: Int64,
         bytes: [UInt8],
-        taskLimit: Int64
+        taskLimit: Int64,
+        at: Timestamp
     ) {
         self.id = id
         self.attempt = attempt
@@ -264,6 +267,7 @@ public struct OutputChunk: Sendable, Equatable {
         self.offset = offset
         self.bytes = bytes
         self.taskLimit = taskLimit
+        self.at = at
     }
 }
 

@@ -18,13 +18,22 @@ struct TaskRow: Sendable {
     static func selection(_ condition: String) -> String { select + condition }
 
     private static let select = """
-        SELECT t.key, t.sequence, t.id, t.type, t.pool, t.status, t.run, t.attempt, t.interruptions,
-            t.lossesInRow, t.retries, t.priority, t.caller, t.submittedAt, t.notBefore, t.expiresAt,
-            t.startedAt, t.completedAt, t.progressFraction, t.progressMessage, t.stdoutBytes,
-            t.stderrBytes, t.droppedBytes, t.cancelRequested, t.waitUntil, t.waitingFor, i.params, i.metadata,
-            t.result, t.error, t.deniedSyscalls, t.usage, t.warnings
+        SELECT \(taskColumns), i.params, i.metadata, t.result, \(lastColumns)
         FROM task t JOIN input i ON i.task = t.key\u{20}
         """
+
+    /// Reads a number and then rows without what makes them large: params, metadata and result.
+    static func glance(_ number: String, _ rest: String) -> String {
+        "SELECT \(number), \(taskColumns), 'null', NULL, NULL, \(lastColumns) \(rest)"
+    }
+
+    private static let taskColumns = """
+        t.key, t.sequence, t.id, t.type, t.pool, t.status, t.run, t.attempt, t.interruptions,
+            t.lossesInRow, t.retries, t.priority, t.caller, t.submittedAt, t.notBefore, t.expiresAt,
+            t.startedAt, t.completedAt, t.progressFraction, t.progressMessage, t.stdoutBytes,
+            t.stderrBytes, t.droppedBytes, t.cancelRequested, t.waitUntil, t.waitingFor
+        """
+    private static let lastColumns = "t.error, t.deniedSyscalls, t.usage, t.warnings"
 
     private static let byID = selection("WHERE t.id = ?")
     private static let byKey = selection("WHERE t.key = ?")

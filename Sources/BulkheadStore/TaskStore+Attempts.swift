@@ -8,7 +8,8 @@ extension Store {
     /// - Returns: The task, or nil where it no longer waits or had another attempt since.
     /// - Throws: ``BulkheadError`` where the database could not be written.
     public func startAttempt(_ start: AttemptStart) async throws(BulkheadError) -> TaskRecord? {
-        try await writer.commit { db -> TaskRow? in
+        let outboxOn = settings.outboxOn
+        return try await writer.commit { db -> TaskRow? in
             guard let row = try TaskRow.fetch(db, id: start.id), row.record.attempt == start.expectedAttempt,
                 let next = row.record.status.after(.start)
             else { return nil }
@@ -21,7 +22,8 @@ extension Store {
                 [next.rawValue, start.now.milliseconds, row.key, start.expectedAttempt]
             )
             guard isQueued else { return nil }
-            try Attempts.insert(db, start, of: row)
+            let sequence = try Attempts.insert(db, start, of: row)
+            if outboxOn { try Outbox.noteStart(of: row, start, sequence: sequence, db) }
             try Attempts.forgetOld(db, task: row.key, latest: start.expectedAttempt + 1)
             return try TaskRow.fetch(db, key: row.key)
         }?.parsed()
@@ -137,7 +139,10 @@ extension Store {
 
 /// The rows of attempts.
 enum Attempts {
-    static func insert(_ db: Database, _ start: AttemptStart, of row: TaskRow) throws {
+    /// Inserts an attempt that begins.
+    /// - Returns: Its number in the order of what happened.
+    static func insert(_ db: Database, _ start: AttemptStart, of row: TaskRow) throws -> Int64 {
+        let sequence = try Ledger.next(db)
         try db.run(
             """
             INSERT INTO attempt (task, attempt, run, sequence, startedAt, handler, enforcement, launcherPID,
@@ -145,16 +150,17 @@ enum Attempts {
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """,
             [
-                row.key, start.expectedAttempt + 1, row.record.run, try Ledger.next(db),
+                row.key, start.expectedAttempt + 1, row.record.run, sequence,
                 start.now.milliseconds, start.handler,
                 JSONValue.array(start.enforcement.map { .string($0) }).text, start.launcher?.pid,
                 start.launcher.map { Int64(bitPattern: $0.startTime) }, start.launcher?.bootID,
                 start.tie?.name, start.tie.map { Data($0.secret) }, start.terms?.text,
             ]
         )
+        return sequence
     }
 
-    /// Forgets attempts that are not shown any more and of which no output is kept.
+    /// Forgets attempts that are not shown any more and of which no output is kept, nor a gap that is owed.
     static func forgetOld(_ db: Database, task: Int64, latest: Int) throws {
         let oldest = latest - Limits.attemptsShown
         guard oldest > 0 else { return }
@@ -162,6 +168,9 @@ enum Attempts {
             """
             DELETE FROM attempt WHERE task = ? AND attempt <= ? AND NOT EXISTS (
                 SELECT 1 FROM chunk c WHERE c.task = attempt.task AND c.attempt = attempt.attempt
+            ) AND NOT EXISTS (
+                SELECT 1 FROM gap g
+                WHERE g.task = attempt.task AND g.attempt = attempt.attempt AND g.owedEnd IS NOT NULL
             )
             """,
             [task, oldest]

@@ -14,8 +14,9 @@ extension Store {
     ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
         let prepared = requests.map(PreparedSubmit.init)
         let bytes = prepared.reduce(0) { $0 + $1.params.utf8.count + ($1.metadata?.utf8.count ?? 0) }
+        let outboxOn = settings.outboxOn
         let rows = try await writer.commit(bytes: bytes) { db in
-            try prepared.map { try Self.submit($0, db) }
+            try prepared.map { try Self.submit($0, outboxOn: outboxOn, db) }
         }
         var outcomes: [Result<SubmitOutcome, BulkheadError>] = []
         for row in rows {
@@ -49,7 +50,11 @@ extension Store {
         case refused(BulkheadError)
     }
 
-    private static func submit(_ submit: PreparedSubmit, _ db: Database) throws -> Submitted {
+    private static func submit(
+        _ submit: PreparedSubmit,
+        outboxOn: Bool,
+        _ db: Database
+    ) throws -> Submitted {
         let submission = submit.request.submission
         let row = try TaskRow.fetch(db, id: submission.id)
         let existing = try row.map { row in
@@ -66,28 +71,34 @@ extension Store {
         case (.returnExisting, let row?): return .existing(row)
         case (.runAgain, let row?):
             if let error = try queueIsFull(submit, db) { return .refused(error) }
-            try runAgain(submit, key: row.key, db)
+            try Outbox.keepBeginning(of: row, db)
+            try runAgain(submit, key: row.key, outboxOn: outboxOn, db)
             return .queued(try TaskRow.fetch(db, key: row.key))
         default:
             if let error = try queueIsFull(submit, db) { return .refused(error) }
-            return .queued(try TaskRow.fetch(db, key: try create(submit, db)))
+            return .queued(try TaskRow.fetch(db, key: try create(submit, outboxOn: outboxOn, db)))
         }
     }
 
-    private static func create(_ submit: PreparedSubmit, _ db: Database) throws -> Int64 {
+    private static func create(
+        _ submit: PreparedSubmit,
+        outboxOn: Bool,
+        _ db: Database
+    ) throws -> Int64 {
         let request = submit.request
         let submission = request.submission
         let number = try Ledger.next(db)
         try db.run(
             """
             INSERT INTO task (key, sequence, id, type, pool, status, ready, priority, caller, submittedAt,
-                notBefore, expiresAt)
-            VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?)
+                notBefore, expiresAt, receivedAcknowledged)
+            VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)
             """,
             [
                 number, number, submission.id.text, submission.type.name, request.pool.name,
                 submit.isReady, request.priority, submission.caller, request.now.milliseconds,
                 submission.notBefore?.milliseconds, submission.expiresAt?.milliseconds,
+                outboxOn ? 0 : nil,
             ]
         )
         try db.run(
@@ -98,7 +109,12 @@ extension Store {
     }
 
     /// Begins a new run at the end of the queue; attempts and output of the runs before stay.
-    private static func runAgain(_ submit: PreparedSubmit, key: Int64, _ db: Database) throws {
+    private static func runAgain(
+        _ submit: PreparedSubmit,
+        key: Int64,
+        outboxOn: Bool,
+        _ db: Database
+    ) throws {
         let request = submit.request
         let submission = request.submission
         let isTerminal = try db.changes(
@@ -107,13 +123,15 @@ extension Store {
                 lossesInRow = 0, retries = 0, priority = ?, caller = ?, submittedAt = ?, notBefore = ?,
                 expiresAt = ?, startedAt = NULL, completedAt = NULL, progressFraction = NULL,
                 progressMessage = NULL, result = NULL, error = NULL, deniedSyscalls = NULL, usage = NULL,
-                warnings = NULL, cancelRequested = 0, waitingFor = NULL, waitUntil = NULL, waitLength = NULL
+                warnings = NULL, cancelRequested = 0, waitingFor = NULL, waitUntil = NULL, waitLength = NULL,
+                receivedAcknowledged = ?, startedSequence = NULL, startedAttempt = NULL,
+                runStartedAt = NULL, startedAcknowledged = NULL
             WHERE key = ? AND status IN ('failed', 'cancelled', 'interrupted')
             """,
             [
                 try Ledger.next(db), request.pool.name, submit.isReady, request.priority,
                 submission.caller, request.now.milliseconds, submission.notBefore?.milliseconds,
-                submission.expiresAt?.milliseconds, key,
+                submission.expiresAt?.milliseconds, outboxOn ? 0 : nil, key,
             ]
         )
         guard isTerminal else { throw DatabaseError.damaged("the table task") }

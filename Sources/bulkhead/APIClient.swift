@@ -1,13 +1,8 @@
 import BulkheadAPI
 import BulkheadCore
+import Glibc
 import NIOCore
 import NIOHTTP1
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// The supervisor's HTTP API, as the verbs use it.
 struct APIClient: Sendable {

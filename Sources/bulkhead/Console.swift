@@ -1,13 +1,8 @@
 import BulkheadCore
 import BulkheadHost
 import Foundation
-import Synchronization
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import Synchronization
 
 /// The three standard descriptors.
 enum StandardDescriptors {

@@ -1,12 +1,7 @@
 import BulkheadHost
 import Foundation
-import UnixSignals
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
+import UnixSignals
 
 /// `serve` as the first process of a container: the supervisor is its child, and it is the init.
 enum ContainerInit {

@@ -1,10 +1,5 @@
 import BulkheadCore
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// How the command ends, as its caller's shell sees it (contract §8).
 enum ExitStatus: Int32 {

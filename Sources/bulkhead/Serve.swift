@@ -4,15 +4,10 @@ import BulkheadEngine
 import BulkheadHTTP
 import BulkheadHost
 import Foundation
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// `bulkhead serve`: the supervisor.
 struct Serve: AsyncParsableCommand {

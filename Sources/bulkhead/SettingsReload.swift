@@ -2,15 +2,10 @@ import BulkheadCore
 import BulkheadEngine
 import BulkheadHost
 import Foundation
+import Glibc
 import Logging
 import ServiceLifecycle
 import UnixSignals
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// Reads the settings again at SIGHUP: what can change does, and what cannot is named.
 ///

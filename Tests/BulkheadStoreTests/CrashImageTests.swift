@@ -96,7 +96,7 @@ struct CrashImageTests {
             for cut in cuts.sorted() {
                 let completed = try await inspect(try image(of: bench, cutLogTo: cut)) {
                     (store: Store) async throws in
-                    #expect(try await store.messages(limit: 100).count == store.counts()[.completed] ?? 0)
+                    #expect(try await store.finals().count == store.counts()[.completed] ?? 0)
                     return try await store.counts()[.completed] ?? 0
                 }
                 #expect(completed == lengths.count { $0 <= cut }, "cut at \(cut) of \(end)")

@@ -11,14 +11,14 @@ struct OutboxTests {
         try await StoreWorkbench.run(outboxOn: true) { bench, store in
             try await bench.run(store, 1)
             _ = try await store.append([try bench.chunk(1, at: 1, "abc")])
-            #expect(try await store.messages(limit: 10).isEmpty)
+            #expect(try await store.finals().isEmpty)
             var finish = try bench.finish(1, .fail)
             finish.result = try JSONParser.parse(#"{"a":[1,2.0]}"#)
             finish.error = TaskError(.exit, "it exited with 3", exitCode: 3)
             finish.usage = TaskUsage(wallSeconds: 1, cpuSeconds: 0.5, maxRSSBytes: 9)
             finish.deniedSyscalls = [DeniedSyscall(name: "ptrace", count: 1, action: "errno")]
             _ = try await store.finish(finish)
-            let message = try #require(try await store.messages(limit: 10).first)
+            let message = try #require(try await store.finals().first)
             #expect((message.kind, message.task, message.type.name) == (.final, try bench.id(1), "checksum"))
             #expect((message.run, message.attempt, message.at) == (1, 1, finish.now))
             let body = """
@@ -36,7 +36,7 @@ struct OutboxTests {
         try await StoreWorkbench.run { bench, store in
             try await bench.run(store, 1)
             _ = try await store.finish(try bench.finish(1, .complete))
-            #expect(try await store.messages(limit: 10).isEmpty)
+            #expect(try await store.allMessages().isEmpty)
             #expect(try await store.remove(try bench.id(1), discardingMessages: false) == .removed)
         }
     }
@@ -52,12 +52,12 @@ struct OutboxTests {
             _ = try await store.expireDue(now: bench.now)
             let error = TaskError(.cancelled, "no")
             _ = try await store.endQueued(try bench.id(3), event: .cancel, error: error, now: bench.now)
-            let messages = try await store.messages(limit: 10)
+            let messages = try await store.finals()
             #expect(messages.map(\.task) == (try [1, 2, 4, 3].map { try bench.id($0) }))
             let statuses = messages.map { $0.body["status"]?.string }
             #expect(statuses == ["completed", "interrupted", "failed", "cancelled"])
-            let page = try await store.messages(after: messages[1].sequence, limit: 1)
-            #expect(page == [messages[2]])
+            let page = try await store.messages(after: messages[2].sequence - 1, limit: 1)
+            #expect(page == OutboxPage(messages: [messages[2]], next: messages[2].sequence))
         }
     }
 
@@ -75,11 +75,11 @@ struct OutboxTests {
                 names.append(try await store.read { db in try Outbox.messageID(of: row, .final, db) })
                 _ = try await store.finish(try bench.finish(1, attempt: attempt + 1, .interrupt))
             }
-            #expect(try await store.messages(limit: 10).map(\.messageID) == names)
+            #expect(try await store.finals().map(\.messageID) == names)
             #expect(try await store.remove(try bench.id(1), discardingMessages: true) == .removed)
             try await bench.run(store, 1)
             _ = try await store.finish(try bench.finish(1, .interrupt))
-            names += try await store.messages(limit: 10).map(\.messageID)
+            names += try await store.finals().map(\.messageID)
             #expect(names.count == 3)
             #expect(Set(names).count == 3)
         }
@@ -92,10 +92,10 @@ struct OutboxTests {
                 try await bench.run(store, number)
                 _ = try await store.finish(try bench.finish(number, .complete))
             }
-            let names = try await store.messages(limit: 10).map(\.messageID)
+            let names = try await store.finals().map(\.messageID)
             let first = try await store.acknowledge([names[2], "nonsense", names[0]], now: bench.now)
             #expect(first == AcknowledgeOutcome(acknowledged: [names[2], names[0]], unknown: ["nonsense"]))
-            #expect(try await store.messages(limit: 10).map(\.messageID) == [names[1]])
+            #expect(try await store.finals().map(\.messageID) == [names[1]])
             let again = try await store.acknowledge([names[0]], now: bench.now)
             #expect(again == AcknowledgeOutcome(acknowledged: [names[0]], unknown: []))
             #expect(try await store.read(Ledger.read).finalBytes > 0)
@@ -113,7 +113,7 @@ struct OutboxTests {
             }
             #expect(try await store.remove(try bench.id(1), discardingMessages: false) == .unacknowledged)
             #expect(try await store.remove(try bench.id(1), discardingMessages: true) == .removed)
-            let names = try await store.messages(limit: 10).map(\.messageID)
+            let names = try await store.allMessages().map(\.messageID)
             _ = try await store.acknowledge(names, now: bench.now)
             #expect(try await store.remove(try bench.id(2), discardingMessages: false) == .removed)
             #expect(try await store.read(Ledger.read).finalBytes == 0)
@@ -133,7 +133,7 @@ struct OutboxTests {
             let full = try await store.append([try bench.chunk(2, at: 0, text)])
             #expect(full.spoolBytes == 1_000 - finals)
             _ = try await store.acknowledge(
-                try await store.messages(limit: 1).map(\.messageID),
+                try await store.finals().map(\.messageID),
                 now: bench.now
             )
             let free = try await store.append([
@@ -157,7 +157,7 @@ struct OutboxTests {
             }
             #expect(error?.code == .internal)
             #expect(try await store.task(try bench.id(1))?.status == .running)
-            #expect(try await store.messages(limit: 1).isEmpty)
+            #expect(try await store.finals().isEmpty)
             #expect(try await store.read(Ledger.read).finalBytes == 0)
         }
     }

@@ -134,7 +134,9 @@ struct QueueTests {
         var statements = [
             Store.heads, Store.nextDates, Store.nextWait, Store.wakeByDate, Store.wakeByWait, Store.ahead,
             Store.expired, Store.readyPools, Spool.oldest,
-            Spool.oldestOfTask, Spool.gapsAround, OutputReader.both, OutputReader.one, Outbox.pending,
+            Spool.oldestOfTask, Spool.gapsAround, OutputReader.both, OutputReader.one,
+            OutboxReader.received, OutboxReader.started, OutboxReader.output, OutboxReader.gaps,
+            OutboxReader.kept, Outbox.pendingOfTask, Outbox.gapAround,
         ]
         for change in lists {
             var filter = TaskFilter()

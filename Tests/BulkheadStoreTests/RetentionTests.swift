@@ -95,9 +95,9 @@ struct RetentionTests {
     func unacknowledged() async throws {
         try await StoreWorkbench.run(outboxOn: true) { bench, store in
             try await fill(bench, store, 1...5)
-            let finals = try await store.messages(limit: 100).filter { $0.kind == .final }
+            let finals = try await store.finals()
             let open = finals.filter { ["01", "03"].contains($0.task.text.suffix(2)) }.map(\.task)
-            let messages = try await store.messages(limit: 1_000)
+            let messages = try await store.allMessages()
             _ = try await store.acknowledge(
                 messages.filter { !open.contains($0.task) }.map(\.messageID),
                 now: bench.now

@@ -253,38 +253,6 @@ struct SpoolTests {
         }
     }
 
-    @Test("a gap that a controller knows of stays apart from one that it does not, and readers see one")
-    func acknowledgedGaps() async throws {
-        try await StoreWorkbench.run(spoolCap: 12) { bench, store in
-            try await bench.run(store, 1)
-            _ = try await store.append([try bench.chunk(1, at: 4, "abcd")])
-            func rows() async throws -> [String] {
-                try await store.read { db in
-                    try String.fetchAll(
-                        db,
-                        sql: "SELECT offset || '+' || length || ':' || acknowledged FROM gap ORDER BY offset"
-                    )
-                }
-            }
-            func acknowledge(offset: Int64) async throws {
-                try await store.writer.commit { db in
-                    let arrival = try Int64.fetchOne(
-                        db,
-                        sql: "SELECT arrival FROM gap WHERE offset = ?",
-                        arguments: [offset]
-                    )
-                    #expect(try Spool.acknowledgeGap(db, arrival: arrival ?? 0))
-                }
-            }
-            try await acknowledge(offset: 0)
-            _ = try await store.append([try bench.chunk(1, at: 8, "efgh", limit: 4)])
-            #expect(try await rows() == ["0+4:1", "4+4:0"])
-            #expect(try await spelled(store, try bench.id(1)) == ["stdout@0 gap 8", "stdout@8 efgh"])
-            try await acknowledge(offset: 4)
-            #expect(try await rows() == ["0+8:1"])
-        }
-    }
-
     @Test("tiny pieces are bounded in number too, and what goes for that is said as exactly")
     func chunkBound() async throws {
         #expect(StoreSettings(path: "").chunkBound == 1 << 20)

@@ -114,7 +114,7 @@ struct StateFixtureTests {
         #expect(queued.notBefore == bench.now + .seconds(3_600))
         #expect(try await store.running().map(\.0.id) == [try bench.id(5)])
         #expect(try await store.poolHealth()[.default]?.health.failures == 1)
-        let messages = try await store.messages(limit: 10)
-        #expect(messages.map(\.task) == (try (1...4).map { try bench.id($0) }))
+        let finals = try await store.finals()
+        #expect(finals.map(\.task) == (try (1...4).map { try bench.id($0) }))
     }
 }

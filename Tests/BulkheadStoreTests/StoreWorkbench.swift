@@ -45,6 +45,16 @@ struct StoreWorkbench {
                 "SELECT COALESCE(SUM(bytes), 0) FROM outbox WHERE acknowledgedAt IS NULL"
             ),
             (
+                "SELECT pendingMessages FROM ledger",
+                """
+                SELECT (SELECT COUNT(*) FROM task WHERE receivedAcknowledged = 0)
+                    + (SELECT COUNT(*) FROM task WHERE startedAcknowledged = 0)
+                    + (SELECT COUNT(*) FROM chunk WHERE owed = 1)
+                    + (SELECT COUNT(*) FROM gap WHERE owedEnd IS NOT NULL)
+                    + (SELECT COUNT(*) FROM outbox WHERE acknowledgedAt IS NULL)
+                """
+            ),
+            (
                 "SELECT COUNT(*) FROM tally WHERE tasks <> 0",
                 "SELECT COUNT(*) FROM (SELECT 1 FROM task GROUP BY pool, status)"
             ),
@@ -155,7 +165,8 @@ struct StoreWorkbench {
             channel: channel,
             offset: offset,
             bytes: Array(text.utf8),
-            taskLimit: limit
+            taskLimit: limit,
+            at: now + .seconds(1)
         )
     }
 }
@@ -167,5 +178,33 @@ extension OutputPiece {
         case .bytes(let bytes): "\(channel)@\(offset) \(String(decoding: bytes, as: UTF8.self))"
         case .gap(let bytes): "\(channel)@\(offset) gap \(bytes)"
         }
+    }
+}
+
+extension Store {
+    /// Every message that nobody has acknowledged.
+    func allMessages() async throws -> [OutboxMessage] { try await messages(limit: .max).messages }
+
+    /// The finals among them.
+    func finals() async throws -> [OutboxMessage] { try await allMessages().filter { $0.kind == .final } }
+}
+
+extension OutboxMessage {
+    /// The message in a form that an expectation can spell: `1.1 output stdout@3 abc`, run and attempt first.
+    var spelled: String {
+        let what =
+            switch content {
+            case .received, .started: ""
+            case .output(let channel, let offset, let bytes):
+                " \(channel)@\(offset) \(String(decoding: bytes, as: UTF8.self))"
+            case .gap(let channel, let offset, let bytes): " \(channel)@\(offset) \(bytes)"
+            case .final(let body): " " + (body["status"]?.string ?? "")
+            }
+        return "\(run).\(attempt) \(kind.rawValue)\(what)"
+    }
+
+    /// What a final says.
+    var body: JSONObject {
+        if case .final(let body) = content { body } else { JSONObject() }
     }
 }
