@@ -33,6 +33,22 @@ public struct AttemptObservation: Sendable, Equatable {
     /// Whether somebody read from its stdin.
     public var readInput: Bool
 
+    init(
+        task: TaskID,
+        ending: Ending,
+        wasStopped: Bool,
+        elapsed: Duration,
+        leftBehind: LeftBehind?,
+        readInput: Bool
+    ) {
+        self.task = task
+        self.ending = ending
+        self.wasStopped = wasStopped
+        self.elapsed = elapsed
+        self.leftBehind = leftBehind
+        self.readInput = readInput
+    }
+
     init(task: TaskRecord, _ outcome: LaunchOutcome, leftBehind: LeftBehind?, input: HandlerInput?) {
         self.task = task.id
         ending =

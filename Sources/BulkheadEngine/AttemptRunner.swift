@@ -76,7 +76,7 @@ struct AttemptRunner: Sendable {
             guard error.isPassing else {
                 return try await endBeforeStart(
                     queued,
-                    TaskError(.launchFailed, error.message, hint: error.advice)
+                    TaskError(error.reason, error.message, hint: error.advice)
                 )
             }
             return .putBack(error.message)

@@ -143,11 +143,12 @@ public struct HandlerCheck: Sendable, Equatable {
 
     private func processes(_ seen: AttemptObservation) -> Line {
         guard let left = seen.leftBehind else { return Line("processes", .ok, "it left no process behind") }
-        let count = left.processes == 1 ? "a process" : "\(left.processes) processes"
+        let (count, were) =
+            left.processes == 1 ? ("a process", "was") : ("\(left.processes) processes", "were")
         return Line(
             "processes",
             .wrong,
-            "it exited and left \(count) running, which were ended",
+            "it exited and left \(count) running, which \(were) ended",
             advice: "wait for what it starts; nothing of an attempt outlives it"
         )
     }

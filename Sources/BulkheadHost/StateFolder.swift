@@ -66,7 +66,7 @@ public final class StateFolder: Sendable {
 
 extension StateFolder {
     /// Types of file systems over a network, where locks and SQLite's shared memory do not hold.
-    private static let networkTypes: Set<String> = [
+    static let networkTypes: Set<String> = [
         "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "coda", "9p", "fuse.sshfs", "fuse.glusterfs",
         "fuse.s3fs", "lustre",
     ]

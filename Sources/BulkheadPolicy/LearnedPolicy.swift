@@ -54,17 +54,23 @@ public struct LearnedPolicy: Sendable, Equatable {
     /// a call whatever its arguments, and the parent some only for some arguments.
     private var additive: SandboxPolicy? {
         guard parent.preset == .default, parent.allow.isEmpty else { return nil }
-        guard used.isDisjoint(with: parent.preset.rules.conditions.keys) else { return nil }
+        let compute = Preset.compute.rules
+        let conditional = Set(parent.preset.rules.conditions.keys).subtracting(compute.conditions.keys)
+        guard used.isDisjoint(with: conditional) else { return nil }
+        // What compute gives for some arguments may suffice; whether it does, only a run under it can tell.
+        let allowed = used.subtracting(compute.conditions.keys)
         var policy = learned
         policy.preset = .compute
-        policy.allow = Self.selectors(for: used, within: used.union(Self.base))
+        policy.allow = Self.selectors(for: allowed, within: allowed.union(compute.names))
         return policy
     }
 
     /// The parent less what was not used.
     private var subtractive: SandboxPolicy {
         var policy = learned
-        let unused = Self.given(by: parent).subtracting(used)
+        let given = Self.given(by: parent)
+        let processes: Set<String> = used.contains("clone") ? ["fork", "vfork"] : []
+        let unused = given.subtracting(used).subtracting(processes)
         policy.deny = parent.deny + Self.selectors(for: unused, within: unused.union(Self.never(parent)))
         return policy
     }
@@ -77,14 +83,22 @@ public struct LearnedPolicy: Sendable, Equatable {
 
     // MARK: Sets
 
-    private static let base = Preset.compute.rules.names.union(Preset.compute.rules.conditions.keys)
+    /// What compute gives as fully as a preset does: making a process, for one, is no part of it.
+    private static func base(of preset: PresetRules) -> Set<String> {
+        let compute = Preset.compute.rules
+        return compute.names.union(
+            compute.conditions.keys.filter { compute.conditions[$0] == preset.conditions[$0] }
+        )
+    }
 
     /// What a policy gives beyond the base and may be taken away to be seen: audit holds sockets whatever is denied, so
     /// they stay as the parent has them.
     private static func given(by policy: SandboxPolicy) -> Set<String> {
         let preset = policy.preset.rules
         return preset.names.union(preset.conditions.keys).union(SyscallSelector.names(of: policy.allow))
-            .subtracting(SyscallSelector.names(of: policy.deny)).subtracting(base).subtracting(AuditRule.held)
+            .subtracting(SyscallSelector.names(of: policy.deny)).subtracting(base(of: preset)).subtracting(
+                AuditRule.held
+            )
             .filter { SyscallTable.current.number(of: $0) != nil }
     }
 
@@ -95,24 +109,33 @@ public struct LearnedPolicy: Sendable, Equatable {
         return Set(SyscallTable.allNames).subtracting(given).union(SyscallSelector.names(of: policy.deny))
     }
 
-    /// Names as few entries: each group all of whose calls may be named and two at least must be, then what is left.
+    /// Names as few entries: groups that save some, the calls of theirs that are not meant taken out again, then what is
+    /// left.
     private static func selectors(for names: Set<String>, within limit: Set<String>) -> [SyscallSelector] {
         var left = names
+        var excluded: Set<String> = []
         var groups: [String] = []
         let members = SyscallGroups.names.compactMap { name in
-            SyscallGroups.members(of: name).map { (name, $0) }
+            SyscallGroups.members(of: name).map { (name: name, calls: $0) }
         }
-        for (name, calls) in members.sorted(by: { ($1.1.count, $0.0) < ($0.1.count, $1.0) }) {
-            guard calls.isSubset(of: limit), calls.intersection(left).count >= 2 else { continue }
-            groups.append(name)
-            left.subtract(calls)
+        func gain(_ calls: Set<String>) -> Int {
+            calls.intersection(left).count - calls.subtracting(limit).subtracting(excluded).count - 1
         }
-        return groups.sorted().map(SyscallSelector.group) + left.sorted().map(SyscallSelector.name)
+        while let best = members.max(by: { (gain($0.calls), $1.name) < (gain($1.calls), $0.name) }),
+            gain(best.calls) > 0
+        {
+            groups.append(best.name)
+            excluded.formUnion(best.calls.subtracting(limit))
+            left.subtract(best.calls)
+        }
+        return groups.sorted().map(SyscallSelector.group)
+            + excluded.sorted().map { SyscallSelector(subject: .name($0), isNegated: true) }
+            + left.sorted().map(SyscallSelector.name)
     }
 
     /// Calls of which a library takes one or another: who needs one may need its kin tomorrow.
     private static let kin: [Set<String>] = [
-        ["clone", "fork", "vfork"], ["execve", "execveat"], ["wait4", "waitid"],
+        ["fork", "vfork"], ["execve", "execveat"], ["wait4", "waitid"],
         ["unlink", "unlinkat", "rmdir"], ["rename", "renameat", "renameat2"], ["mkdir", "mkdirat"],
         ["link", "linkat"], ["symlink", "symlinkat"], ["creat", "truncate", "fallocate"],
         ["chmod", "fchmod", "fchmodat", "fchmodat2"], ["utime", "utimes", "futimesat", "utimensat"],

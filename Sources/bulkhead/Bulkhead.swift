@@ -17,7 +17,10 @@ struct Bulkhead: AsyncParsableCommand {
             """,
         version: version,
         groupedSubcommands: [
-            CommandGroup(name: "Supervisor:", subcommands: [Serve.self, Status.self, Prune.self]),
+            CommandGroup(
+                name: "Supervisor:",
+                subcommands: [Serve.self, Status.self, Doctor.self, Prune.self]
+            ),
             CommandGroup(
                 name: "Tasks:",
                 subcommands: [

@@ -90,7 +90,7 @@ struct Check: AsyncParsableCommand {
 
     /// In the midst of its work, as far as the first run tells, and not for ever.
     private static func pause(_ elapsed: Duration) -> Duration {
-        min(max(elapsed / 2, .milliseconds(20)), .seconds(2))
+        min(max(elapsed / 4, .milliseconds(20)), .seconds(2))
     }
 
     private func write(_ lines: [HandlerCheck.Line]) {

@@ -127,6 +127,7 @@ struct Trial: Sendable {
     ///   - params: The task's params.
     ///   - time: How long the handler runs first.
     /// - Returns: How it ended.
+    /// - Throws: ``BulkheadError`` where the task could not be submitted or asked about.
     func stop(_ params: JSONValue, after time: Duration) async throws -> TrialRun {
         let id = try await submit(params)
         while try await supervisor.report(on: id.text).task.status == .queued {
@@ -149,6 +150,7 @@ struct Trial: Sendable {
 
     private func end(of id: TaskID) async throws -> TrialRun {
         while true {
+            try Task.checkCancellation()
             let wait = Duration.seconds(Limits.waitSeconds)
             guard let report = try await supervisor.wait(for: id.text, atMost: wait) else { continue }
             return TrialRun(task: report.task, observation: observations.of(id))
