@@ -27,7 +27,7 @@ public enum OutputJSON {
         return OutputPage(attempt: Int(clamping: attempt), pieces: pieces, isEnd: isEnd)
     }
 
-    private static func value(_ piece: OutputPiece) -> JSONValue {
+    static func value(_ piece: OutputPiece) -> JSONValue {
         var object: JSONObject = [
             "sequence": .integer(piece.sequence),
             "stream": .string(piece.channel.rawValue),

@@ -97,7 +97,7 @@ public enum TaskJSON {
         return object
     }
 
-    private static func value(_ progress: TaskProgress) -> JSONValue {
+    static func value(_ progress: TaskProgress) -> JSONValue {
         var object = JSONObject()
         object["fraction"] = progress.fraction.map(JSONValue.decimal)
         object["message"] = progress.message.map(JSONValue.string)

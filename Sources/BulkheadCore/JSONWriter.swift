@@ -73,6 +73,10 @@ private struct JSONWriter {
             case 0x0a: bytes.append(contentsOf: #"\n"#.utf8)
             case 0x0d: bytes.append(contentsOf: #"\r"#.utf8)
             case 0x09: bytes.append(contentsOf: #"\t"#.utf8)
+            // The short forms, and DEL as it is, so that no text gets longer than its sender wrote it.
+            case 0x08: bytes.append(contentsOf: #"\b"#.utf8)
+            case 0x0c: bytes.append(contentsOf: #"\f"#.utf8)
+            case 0x7f where indentation == nil: bytes.append(byte)
             case 0..<0x20, 0x7f:
                 let digits = String(byte, radix: 16)
                 bytes.append(contentsOf: (#"\u00"# + (byte < 0x10 ? "0" : "") + digits).utf8)

@@ -10,6 +10,9 @@ public enum Limits {
     public static let eventLineSlackBytes = 4 << 10
     /// Bytes of a cut result that are kept as its head.
     public static let resultHeadBytes = 4 << 10
+    /// Bytes by which the head of a cut result may exceed the result limit, as JSON writes it, where that is
+    /// smaller than a head.
+    public static let resultHeadSlackBytes = 1 << 10
     /// Warnings kept of a task; the rest are counted.
     public static let warnings = 32
     /// Bytes of one warning.
@@ -104,4 +107,7 @@ public enum Limits {
     public static let streamPageBytes = 128 << 10
     /// Seconds after which a stream that has nothing to say says that it is alive.
     public static let heartbeatSeconds = 15
+
+    /// Bytes of the largest final message.
+    public static func finalBytes(resultLimit: Int) -> Int64 { Int64(resultLimit + finalOverheadBytes) }
 }

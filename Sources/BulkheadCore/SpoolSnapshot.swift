@@ -169,3 +169,23 @@ public struct SpoolSnapshot: Sendable, Equatable {
         next = Place(running: nil, queued: nil, finals: nil)
     }
 }
+
+/// A page of a snapshot, with what the supervisor knows beside it.
+public struct SnapshotReport: Sendable, Equatable {
+    /// The page.
+    public var page: SpoolSnapshot
+    /// Where the supervisor is in its life: until it is ready, what runs may have gone.
+    public var phase: SupervisorReport.Phase
+    /// Bytes that output, finals and reservations may have.
+    public var spoolCap: Int64
+    /// Whether messages are kept for a controller.
+    public var outboxIsOn: Bool
+
+    /// Makes a report.
+    public init(page: SpoolSnapshot, phase: SupervisorReport.Phase, spoolCap: Int64, outboxIsOn: Bool) {
+        self.page = page
+        self.phase = phase
+        self.spoolCap = spoolCap
+        self.outboxIsOn = outboxIsOn
+    }
+}

@@ -132,6 +132,14 @@ public struct TaskError: Sendable, Equatable {
         self.hint = hint
         self.retryable = retryable
     }
+
+    /// The error with message and hint cut to what a final message may hold of them, as JSON writes them.
+    public var bounded: TaskError {
+        var error = self
+        error.message = message.cut(toJSONBytes: Limits.messageBytes)
+        error.hint = hint?.cut(toJSONBytes: Limits.hintBytes)
+        return error
+    }
 }
 
 /// A system call that the sandbox denied.
@@ -284,11 +292,22 @@ extension String {
     /// - Returns: The text itself where it fits.
     public func cut(toBytes limit: Int) -> String {
         guard utf8.count > limit else { return self }
+        return cut(limit) { $0.utf8.count }
+    }
+
+    /// The text cut so that it has at most so many bytes as a JSON string, its quotes left out; what was cut ends
+    /// with an ellipsis.
+    public func cut(toJSONBytes limit: Int) -> String {
+        guard JSONValue.string(self).bytes.count - 2 > limit else { return self }
+        return cut(limit) { JSONValue.string(String($0)).bytes.count - 2 }
+    }
+
+    private func cut(_ limit: Int, size: (Character) -> Int) -> String {
         let mark = "…"
         var kept = ""
         var bytes = mark.utf8.count
         for character in self {
-            bytes += character.utf8.count
+            bytes += size(character)
             guard bytes <= limit else { break }
             kept.append(character)
         }

@@ -24,7 +24,7 @@ extension AttemptRunner {
         let end: AttemptEnd
         switch try await watch(task, terms, live, tell: { _ in }).follow(events) {
         case .finished(let finish): end = .ended(try await self.end(finish, live))
-        case .putBack(let reason): end = try await putBack(task, reason)
+        case .putBack(let reason): end = try await putBack(task, reason, live)
         case .left, .lost: return nil
         }
         folder.forget(launcher: tie.name)
@@ -38,7 +38,7 @@ extension AttemptRunner {
         }
         feed.tell(finish.id)
         if let task = outcome?.task, task.status == .queued, task.cancelRequested {
-            try await endCancelled(task)
+            try await persistence.write { () throws(BulkheadError) in try await endCancelled(task) }
         }
         return outcome
     }
@@ -50,7 +50,7 @@ extension AttemptRunner {
     }
 
     /// Ends a queued task that somebody cancelled while an attempt of it was ending by itself.
-    func endCancelled(_ task: TaskRecord) async throws {
+    func endCancelled(_ task: TaskRecord) async throws(BulkheadError) {
         let error = TaskError(.cancelled, "cancelled between two attempts")
         _ = try await store.endQueued(task.id, event: .cancel, error: error, now: clocks.wall())
         feed.tell(task.id)
@@ -83,14 +83,19 @@ extension AttemptRunner {
         return AttemptFinish(task: task, decision: decision, now: clocks.wall())
     }
 
-    func putBack(_ task: TaskRecord, _ reason: String) async throws -> AttemptEnd {
-        let queued = try await store.putBack(
-            task.id,
-            attempt: task.attempt,
-            waitingFor: reason
-        )
+    func putBack(
+        _ task: TaskRecord,
+        _ reason: String,
+        _ live: LiveAttempt
+    ) async throws -> AttemptEnd {
+        let persistence = Persistence(live: live, logger: logger)
+        let queued = try await persistence.write { () throws(BulkheadError) in
+            try await store.putBack(task.id, attempt: task.attempt, waitingFor: reason)
+        }
         feed.tell(task.id)
-        if let queued, queued.cancelRequested { try await endCancelled(queued) }
+        if let queued, queued.cancelRequested {
+            try await persistence.write { () throws(BulkheadError) in try await endCancelled(queued) }
+        }
         return .putBack(reason)
     }
 

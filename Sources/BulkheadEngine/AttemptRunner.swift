@@ -13,6 +13,8 @@ enum AttemptEnd: Sendable {
     case ended(FinishOutcome?)
     /// It could not start for want of something that comes back; why, in plain words.
     case putBack(String)
+    /// The spool has no room for its final; it waits in its queue.
+    case noRoom
     /// The task was no longer there to start, or is not to be started any more.
     case stale
     /// It goes on without this supervisor.
@@ -97,7 +99,16 @@ struct AttemptRunner: Sendable {
             )
             start.tie = launcher.tie
             start.terms = terms.value
-            guard let task = try await store.startAttempt(start) else {
+            let begun: TaskRecord?
+            do throws(BulkheadError) {
+                begun = try await store.startAttempt(start)
+            } catch {
+                launchers.giveBack(launcher)
+                if error.code == .noReserve { return .noRoom }
+                guard error.retryAfterSeconds != nil else { throw error }
+                return .putBack("\(error)")
+            }
+            guard let task = begun else {
                 launchers.giveBack(launcher)
                 return .stale
             }
@@ -134,7 +145,7 @@ struct AttemptRunner: Sendable {
         } catch {
             launchers.giveBack(launcher)
             // Beyond what can be described to a launcher; time does not mend that.
-            guard error.code == .internal else { return try await putBack(task, error.message) }
+            guard error.code == .internal else { return try await putBack(task, error.message, live) }
             let watch = watch(task, terms, live) { _ in }
             return .ended(try await end(watch.unlaunched("\(error)"), live))
         }
@@ -157,7 +168,7 @@ struct AttemptRunner: Sendable {
                 release(launcher, task)
                 return .ended(outcome)
             case .putBack(let reason):
-                let end = try await putBack(task, reason)
+                let end = try await putBack(task, reason, live)
                 release(launcher, task)
                 return end
             case .left:
@@ -177,7 +188,7 @@ struct AttemptRunner: Sendable {
                     launcher: launcher.mark
                 )
                 guard process != nil else {
-                    return try await putBack(task, "its launcher was lost: \(reason)")
+                    return try await putBack(task, "its launcher was lost: \(reason)", live)
                 }
                 return .ended(try await end(lossFinish(task, terms.recovery, live), live))
             }

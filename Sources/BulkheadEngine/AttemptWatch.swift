@@ -44,6 +44,7 @@ struct AttemptWatch: Sendable {
             store: runner.store,
             feed: runner.feed
         )
+        let persistence = Persistence(live: live, logger: runner.logger)
         var said = HandlerEvents(resultLimit: runner.resultLimit)
         var understood = MeaningBatch()
         var denied = DeniedCalls()
@@ -62,7 +63,9 @@ struct AttemptWatch: Sendable {
             case .started(_, let pid, let startTime):
                 let mark = ProcessMark(pid: pid, startTime: startTime, bootID: ProcessIdentity.bootID)
                 process = mark
-                _ = try await runner.store.recordProcess(task.id, attempt: task.attempt, process: mark)
+                _ = try await persistence.write { [store = runner.store] () throws(BulkheadError) in
+                    try await store.recordProcess(task.id, attempt: task.attempt, process: mark)
+                }
             case .output(_, let stream, let offset, let bytes):
                 await output.take(bytes, from: stream, at: offset)
             case .event(_, let line, _, let length):

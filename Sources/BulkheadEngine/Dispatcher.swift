@@ -29,6 +29,8 @@ actor Dispatcher {
     )
     /// The longest that the queue is left unlooked at while something waits for a date: clocks may be set.
     private static let longestSleep: Duration = .seconds(10)
+    /// The time between looks at what is due and cannot be moved, for want of room in the spool.
+    private static let heldUpPause: Duration = .seconds(1)
 
     private let store: Store
     private let catalog: CatalogHolder
@@ -41,6 +43,8 @@ actor Dispatcher {
     private var pools: [PoolName: PoolState] = [:]
     private var live: [TaskID: LiveAttempt] = [:]
     private var launchPause: LaunchPause?
+    /// Whether something that is due could not be moved, so that looking again at once is of no use.
+    private var dueIsHeldUp = false
     private var isDispatching = true
     private var alarm: Task<Void, Never>?
     private var failure: BulkheadError?
@@ -187,8 +191,9 @@ actor Dispatcher {
             setAlarm(NextWake())
             return
         }
-        for pool in try await store.poolsWithReadyTasks() where isDispatching {
-            try await startTasks(of: pool, &group)
+        var starts = try await store.room().startsThatFit
+        for pool in try await store.poolsWithReadyTasks() where isDispatching && starts > 0 {
+            try await startTasks(of: pool, atMost: &starts, &group)
         }
         setAlarm(try await store.nextWake())
     }
@@ -198,11 +203,17 @@ actor Dispatcher {
         let next = try await store.nextWake()
         let isDue = next.date.map { $0 <= date } ?? false
         guard isDue || next.wait.map({ $0 <= steady }) ?? false else { return }
-        for task in try await store.expireDue(now: date) { runner.feed.tell(task.id) }
-        _ = try await store.wakeDue(date: date, steady: steady)
+        let expired = try await store.expireDue(now: date)
+        for task in expired { runner.feed.tell(task.id) }
+        let woken = try await store.wakeDue(date: date, steady: steady)
+        dueIsHeldUp = expired.isEmpty && !woken
     }
 
-    private func startTasks(of name: PoolName, _ group: inout DiscardingTaskGroup) async throws {
+    private func startTasks(
+        of name: PoolName,
+        atMost starts: inout Int,
+        _ group: inout DiscardingTaskGroup
+    ) async throws {
         let state = pools[name] ?? PoolState()
         let plan = DispatchPlan.Pool(
             name: name,
@@ -216,7 +227,8 @@ actor Dispatcher {
         // Those that were chosen and are not yet running in the store still stand at the head of the queue.
         let heads = try await store.queueHeads(name, limit: open + state.running.count)
         let queue = heads.filter { live[$0.id] == nil }
-        for candidate in DispatchPlan.starts(in: plan, queue: queue, now: now) {
+        for candidate in DispatchPlan.starts(in: plan, queue: queue, now: now).prefix(starts) {
+            starts -= 1
             let attempt = LiveAttempt()
             live[candidate.id] = attempt
             pools[name, default: PoolState()].running.insert(candidate.id)
@@ -240,8 +252,11 @@ actor Dispatcher {
             switch try await body() {
             case .ended(let outcome): note(outcome, in: pool)
             case .putBack(let reason): pauseLaunches(reason)
-            case .stale, .left: break
+            case .noRoom, .stale, .left: break
             }
+        } catch let error as BulkheadError where error.retryAfterSeconds != nil && isDispatching {
+            // A full disk or a lock kept it from beginning; what has begun tries again by itself.
+            pauseLaunches("\(error)")
         } catch {
             fail(error)
         }
@@ -279,7 +294,10 @@ actor Dispatcher {
     private func setAlarm(_ next: NextWake) {
         let now = clocks.steady()
         var waits = pools.values.compactMap(\.health.backoffUntil).filter { $0 > now }.map { $0 - now }
-        if let date = next.date { waits.append(date - clocks.wall()) }
+        if let date = next.date {
+            let wait = date - clocks.wall()
+            waits.append(wait <= .zero && dueIsHeldUp ? Self.heldUpPause : wait)
+        }
         if let wait = next.wait { waits.append(wait - now) }
         if let launchPause { waits.append(launchPause.until - now) }
         if let wait = waits.min() {

@@ -118,7 +118,10 @@ struct HandlerEvents: Sendable {
         result = [
             "truncated": true,
             "bytes": .integer(bytes),
-            "head": .string(String(decoding: kept, as: UTF8.self)),
+            "head": .string(
+                String(decoding: kept, as: UTF8.self)
+                    .cut(toJSONBytes: resultLimit + Limits.resultHeadSlackBytes)
+            ),
         ]
         warnings.append(
             "the result has \(bytes) bytes, more than the limit of \(resultLimit); only its head is kept"

@@ -44,9 +44,9 @@ extension Supervisor {
         }
         var stored = try await typed { try await store.submit(requests) }[...]
         let all = answers.map { $0 ?? stored.removeFirst() }
-        if all.contains(where: { if case .success(.queued) = $0 { true } else { false } }) {
-            dispatcher.wake()
-        }
+        let queued = all.compactMap { if case .success(.queued(let task)) = $0 { task.id } else { nil } }
+        for id in queued { feed.tell(id) }
+        if !queued.isEmpty { dispatcher.wake() }
         return all
     }
 
@@ -276,10 +276,11 @@ extension Supervisor {
         } else if let date = task.notBefore, date > settings.clocks.wall() {
             return "its notBefore, \(date)"
         }
-        return await dispatcher.obstacle(in: task.pool)
+        if let reason = await dispatcher.obstacle(in: task.pool) { return reason }
+        return try? await store.room().obstacle
     }
 
-    private func find(_ reference: String) async throws(BulkheadError) -> TaskRecord {
+    func find(_ reference: String) async throws(BulkheadError) -> TaskRecord {
         if let id = try? TaskID(reference) {
             guard let task = try await typed({ try await store.task(id) }) else {
                 throw Self.notFound(reference)

@@ -56,8 +56,11 @@ public final class Supervisor: Service, Sendable {
     ) async throws(BulkheadError) -> Supervisor {
         let folder = try StateFolder.open(settings.stateFolder)
         let store = try Store.open(
-            StoreSettings(path: folder.databasePath, spoolCap: settings.spoolCap, outboxOn: false)
+            settings.store(at: folder.databasePath)
         )
+        if let correction = store.correction {
+            logger.error("a count was wrong and is put right", metadata: ["count": "\(correction)"])
+        }
         return try Supervisor(settings, folder: folder, store: store, logger: logger)
     }
 
@@ -166,6 +169,7 @@ public final class Supervisor: Service, Sendable {
             group.addTask { await self.followFolders() }
             group.addTask { await self.followWhatIsElsewhere() }
             group.addTask { await self.followStore() }
+            group.addTask { await self.followRoom() }
             group.addTask { await self.stopWhenAsked() }
             group.addTask { await self.retention.run() }
             defer { group.cancelAll() }
@@ -201,6 +205,11 @@ public final class Supervisor: Service, Sendable {
     /// Ends the supervisor when the store has failed for good.
     private func followStore() async {
         for await failure in store.failure { await dispatcher.fail(failure) }
+    }
+
+    /// Looks at the queues when acknowledgements, ends or removals have made room in the spool.
+    private func followRoom() async {
+        for await _ in store.roomGrew { dispatcher.wake() }
     }
 
     /// Waits for the shutdown, then ends in two phases: nothing new, then what runs.

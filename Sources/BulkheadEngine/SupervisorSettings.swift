@@ -1,4 +1,5 @@
 public import BulkheadCore
+import BulkheadStore
 
 /// What the end of a supervisor means for the attempts that run.
 public enum StopMode: String, Sendable, CaseIterable {
@@ -24,6 +25,10 @@ public struct SupervisorSettings: Sendable {
     public var launcherExecutable: String
     /// Bytes of output that may be kept.
     public var spoolCap: Int64 = 64 << 20
+    /// Bytes of the cap below which no submit is taken.
+    public var terminalReserve: Int64 = 1 << 20
+    /// Whether messages are kept until a controller acknowledges them.
+    public var outboxIsOn = false
     /// Bytes that a result may have.
     public var resultLimit = Limits.resultBytes
     /// The users that attempts get where a policy says `user: dynamic` and the supervisor is root.
@@ -52,5 +57,15 @@ public struct SupervisorSettings: Sendable {
         self.policiesFolder = policiesFolder
         self.stateFolder = stateFolder
         self.launcherExecutable = launcherExecutable
+    }
+}
+
+extension SupervisorSettings {
+    /// What of them is the store's.
+    func store(at path: String) -> StoreSettings {
+        var store = StoreSettings(path: path, spoolCap: spoolCap, outboxOn: outboxIsOn)
+        store.terminalReserve = terminalReserve
+        store.resultLimit = resultLimit
+        return store
     }
 }

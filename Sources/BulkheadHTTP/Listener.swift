@@ -103,6 +103,9 @@ public struct Listener: Service {
         TaskRoutes(supervisor: supervisor).add(to: table)
         OutputRoutes(supervisor: supervisor).add(to: table)
         OperatorRoutes(supervisor: supervisor).add(to: table)
+        let streams = ServerSentEvents()
+        OutboxRoutes(supervisor: supervisor, streams: streams).add(to: table)
+        EventRoutes(supervisor: supervisor, streams: streams).add(to: table)
         return router
     }
 

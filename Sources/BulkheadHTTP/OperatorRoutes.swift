@@ -16,11 +16,6 @@ struct OperatorRoutes: Sendable {
         for path: RouterPath in ["/livez", "/v0/livez"] { table.add(path, [.get: livez]) }
         for path: RouterPath in ["/healthz", "/v0/healthz"] { table.add(path, [.get: healthz]) }
         table.addLater(
-            "/v1/events",
-            "/v1/tasks/:id/events",
-            "/v1/outbox",
-            "/v1/outbox/ack",
-            "/v1/snapshot",
             "/v1/pools/:name",
             "/v1/pools/:name/reset",
             "/metrics"

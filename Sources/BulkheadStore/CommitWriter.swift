@@ -35,7 +35,7 @@ final class CommitWriter: Sendable {
     }
 
     private enum Outcome {
-        case committed([Success], totalChanges: Int)
+        case committed([Success], totalChanges: Int, bytesHeld: Int64)
         case thrown(any Error)
         case fault(StorageFault, any Error)
     }
@@ -43,6 +43,10 @@ final class CommitWriter: Sendable {
     /// Tells once, at most, that the store can no longer be trusted; ends when the writer has closed.
     let failure: AsyncStream<BulkheadError>
     private let failed: AsyncStream<BulkheadError>.Continuation
+    /// Tells that finals and reservations have become less, so that an attempt may fit that did not before.
+    let roomGrew: AsyncStream<Void>
+    private let growth: AsyncStream<Void>.Continuation
+    private let bytesHeld = Mutex<Int64>(0)
     /// Tells of every commit.
     let feed = CommitFeed()
     private let pool: DatabasePool
@@ -55,6 +59,7 @@ final class CommitWriter: Sendable {
         self.pool = pool
         checkpointer = Mutex(Checkpointer(pages: checkpointPages))
         (failure, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
+        (roomGrew, growth) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let thread = Thread { [self] in commitUntilClosed() }
         thread.name = "bulkhead-commit"
         thread.start()
@@ -151,6 +156,7 @@ final class CommitWriter: Sendable {
     private func commitUntilClosed() {
         while let group = nextGroup() { commit(group) }
         failed.finish()
+        growth.finish()
         feed.close()
         let closers = state.withLock { state in
             state.hasEnded = true
@@ -190,8 +196,9 @@ final class CommitWriter: Sendable {
             return
         }
         switch transact(group) {
-        case .committed(let successes, let totalChanges):
+        case .committed(let successes, let totalChanges, let held):
             for success in successes { success() }
+            tellGrowth(held)
             feed.tell()
             checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
         case .fault(let fault, let error):
@@ -209,17 +216,27 @@ final class CommitWriter: Sendable {
         do {
             var successes: [Success] = []
             successes.reserveCapacity(group.count)
+            var held: Int64 = 0
             let totalChanges = try pool.writeWithoutTransaction { db in
                 try db.inTransaction(.immediate) {
                     for mutation in group { successes.append(try mutation.run(db)) }
+                    held = try Ledger.read(db).bytesHeld
                     return .commit
                 }
                 return db.totalChangesCount
             }
-            return .committed(successes, totalChanges: totalChanges)
+            return .committed(successes, totalChanges: totalChanges, bytesHeld: held)
         } catch {
             return StorageFault(error).map { .fault($0, error) } ?? .thrown(error)
         }
+    }
+
+    private func tellGrowth(_ held: Int64) {
+        let isLess = bytesHeld.withLock { last in
+            defer { last = held }
+            return held < last
+        }
+        if isLess { growth.yield() }
     }
 
     private func checkpointIfDue(totalChanges: Int, bytes: Int) {

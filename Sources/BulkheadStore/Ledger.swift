@@ -13,12 +13,20 @@ struct Ledger: Sendable, Equatable {
     var chunks: Int64
     /// Bytes of finals that are not acknowledged.
     var finalBytes: Int64
+    /// Bytes that running attempts have reserved for their finals.
+    var reservedBytes: Int64
     /// Messages of every kind that are not acknowledged.
     var pendingMessages: Int64
 
+    /// Bytes of the cap that output cannot have.
+    var bytesHeld: Int64 { finalBytes + reservedBytes }
+
     static func read(_ db: Database) throws -> Ledger {
         let ledger = try db.first(
-            "SELECT storeID, sequence, spoolBytes, chunks, finalBytes, pendingMessages FROM ledger"
+            """
+            SELECT storeID, sequence, spoolBytes, chunks, finalBytes, reservedBytes, pendingMessages
+            FROM ledger
+            """
         ) {
             Ledger(
                 storeID: try $0.text(),
@@ -26,6 +34,7 @@ struct Ledger: Sendable, Equatable {
                 spoolBytes: try $0.integer(),
                 chunks: try $0.integer(),
                 finalBytes: try $0.integer(),
+                reservedBytes: try $0.integer(),
                 pendingMessages: try $0.integer()
             )
         }
@@ -55,5 +64,11 @@ struct Ledger: Sendable, Equatable {
     static func countFinals(_ db: Database, bytes: Int64) throws {
         guard bytes != 0 else { return }
         try db.run("UPDATE ledger SET finalBytes = finalBytes + ?", [bytes])
+    }
+
+    /// Counts a reservation that was made, or that was given back where the number is below zero.
+    static func countReserved(_ db: Database, bytes: Int64) throws {
+        guard bytes != 0 else { return }
+        try db.run("UPDATE ledger SET reservedBytes = reservedBytes + ?", [bytes])
     }
 }

@@ -9,10 +9,17 @@ extension Store {
     /// - Parameters:
     ///   - after: Only those behind this sequence number.
     ///   - limit: At most this many.
-    /// - Returns: The messages; a page of large ones ends early.
+    ///   - bytes: Bytes of output and of finals after which the page ends early.
+    /// - Returns: The messages.
     /// - Throws: ``BulkheadError`` where the database could not be read.
-    public func messages(after: Int64 = 0, limit: Int) async throws(BulkheadError) -> OutboxPage {
-        let drafts = try await read { db in try OutboxReader.page(after: after, limit: limit, db) }
+    public func messages(
+        after: Int64 = 0,
+        limit: Int,
+        bytes: Int = Limits.outputPageBytes
+    ) async throws(BulkheadError) -> OutboxPage {
+        let drafts = try await read { db in
+            try OutboxReader.page(after: after, limit: limit, bytes: bytes, db)
+        }
         var page = OutboxPage(messages: [], next: after)
         for draft in drafts {
             page.messages.append(try draft.message())

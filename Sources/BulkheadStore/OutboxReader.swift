@@ -3,9 +3,6 @@ import GRDB
 
 /// Draws a page of messages from the tables in which they lie, in the order of what happened.
 enum OutboxReader {
-    /// Bytes of output and of finals after which a page ends early.
-    private static let pageBytes = 4 << 20
-
     /// A message as its row holds it, its JSON still text.
     struct Draft: Sendable {
         /// What is particular to its kind.
@@ -60,7 +57,7 @@ enum OutboxReader {
     }
 
     /// Reads one page.
-    static func page(after: Int64, limit: Int, _ db: Database) throws -> [Draft] {
+    static func page(after: Int64, limit: Int, bytes most: Int, _ db: Database) throws -> [Draft] {
         let storeID = try Ledger.read(db).storeID
         var rows = MergedRows<Draft>()
         for (sql, content) in sources {
@@ -70,7 +67,7 @@ enum OutboxReader {
         }
         var drafts: [Draft] = []
         var bytes = 0
-        while drafts.count < limit, bytes < pageBytes, let draft = try rows.next() {
+        while drafts.count < limit, bytes < most, let draft = try rows.next() {
             bytes += draft.bytes
             drafts.append(draft)
         }

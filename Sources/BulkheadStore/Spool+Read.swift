@@ -82,11 +82,7 @@ struct OutputReader {
             var columns = Columns(row)
             guard let piece = cut(try Self.piece(&columns, attempt)) else { continue }
             if case .bytes(let content) = piece.content { bytes += content.count }
-            if let last = pieces.last, let both = last.joined(with: piece) {
-                pieces[pieces.count - 1] = both
-            } else {
-                pieces.append(piece)
-            }
+            pieces.append(piece)
         }
         return (pieces, true)
     }
@@ -157,18 +153,5 @@ struct OutputReader {
             WHERE task = ? AND attempt = ? AND channel = ? AND offset <= ?
         ), 0)
         """
-    }
-}
-
-extension OutputPiece {
-    /// Two gaps that follow one another as the one that they are to a reader; nil for anything else.
-    fileprivate func joined(with next: OutputPiece) -> OutputPiece? {
-        guard case .gap(let length) = content, case .gap(let more) = next.content,
-            channel == next.channel, offset + length == next.offset
-        else { return nil }
-        var both = self
-        both.sequence = max(sequence, next.sequence)
-        both.content = .gap(length + more)
-        return both
     }
 }

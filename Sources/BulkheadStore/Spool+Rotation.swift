@@ -44,6 +44,31 @@ extension Spool {
         ORDER BY attempt, arrival LIMIT \(rotationStep)
         """
 
+    /// Drops output of anyone until what is kept fits beside finals and reservations.
+    static func makeRoom(_ db: Database, _ settings: StoreSettings) throws {
+        let ledger = try Ledger.read(db)
+        try drop(
+            .anyone,
+            bytes: ledger.spoolBytes - settings.room(ledger).forOutput,
+            chunks: ledger.chunks - settings.chunkBound,
+            db
+        )
+    }
+
+    /// Bytes of output, and chunks, that one step of ``makeSomeRoom(_:_:)`` drops.
+    private static let roomStep: (bytes: Int64, chunks: Int64) = (4 << 20, 4_096)
+
+    /// Makes room as ``makeRoom(_:_:)`` does, a bounded part of it.
+    /// - Returns: Whether more is to be dropped.
+    static func makeSomeRoom(_ db: Database, _ settings: StoreSettings) throws -> Bool {
+        let ledger = try Ledger.read(db)
+        let bytes = ledger.spoolBytes - settings.room(ledger).forOutput
+        let chunks = ledger.chunks - settings.chunkBound
+        guard bytes > 0 || chunks > 0 else { return false }
+        try drop(.anyone, bytes: min(bytes, roomStep.bytes), chunks: min(chunks, roomStep.chunks), db)
+        return true
+    }
+
     /// Drops chunks until enough is gone, acknowledged ones first, then the oldest; gaps take their place.
     static func drop(_ victim: Victim, bytes: Int64, chunks: Int64 = 0, _ db: Database) throws {
         var bytes = bytes

@@ -18,11 +18,7 @@ extension Store {
         let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
         let settings = self.settings
         return try await writer.commit(bytes: bytes) { db in
-            var intake = SpoolIntake(
-                cap: settings.spoolCap,
-                chunkBound: settings.chunkBound,
-                isOwed: settings.outboxOn
-            )
+            var intake = SpoolIntake(settings)
             return try intake.append(chunks, db)
         }
     }

@@ -19,8 +19,7 @@ struct SpoolIntake {
         var attempt: Int
     }
 
-    private let cap: Int64
-    private let chunkBound: Int64
+    private let settings: StoreSettings
     /// Whether a controller is to be told of it.
     private let isOwed: Bool
     private var room: Int64 = 0
@@ -29,14 +28,13 @@ struct SpoolIntake {
     private var addedBytes: Int64 = 0
     private var addedChunks: Int64 = 0
 
-    init(cap: Int64, chunkBound: Int64, isOwed: Bool) {
-        self.cap = cap
-        self.chunkBound = chunkBound
-        self.isOwed = isOwed
+    init(_ settings: StoreSettings) {
+        self.settings = settings
+        isOwed = settings.outboxOn
     }
 
     mutating func append(_ chunks: [OutputChunk], _ db: Database) throws -> AppendOutcome {
-        room = max(cap - (try Ledger.read(db).finalBytes), 0)
+        room = try settings.room(db).forOutput
         for chunk in chunks { try store(chunk, db) }
         for case let writer? in writers.values { try save(writer, db) }
         try Ledger.countChunks(db, bytes: addedBytes, chunks: addedChunks)
@@ -151,13 +149,7 @@ struct SpoolIntake {
         for case let writer? in writers.values where writer.retained > writer.limit {
             try Spool.drop(.task(writer.task), bytes: writer.retained - writer.limit, db)
         }
-        let ledger = try Ledger.read(db)
-        try Spool.drop(
-            .anyone,
-            bytes: ledger.spoolBytes - room,
-            chunks: ledger.chunks - chunkBound,
-            db
-        )
+        try Spool.makeRoom(db, settings)
     }
 
     /// Read anew, since making room may have cost a task of this append some of its output.

@@ -7,6 +7,10 @@ public struct StoreSettings: Sendable, Equatable {
     public var path: String
     /// Bytes of output that may be kept, over all tasks.
     public var spoolCap: Int64
+    /// Bytes of the cap below which no submit is taken.
+    public var terminalReserve: Int64 = 1 << 20
+    /// Bytes that a result may have.
+    public var resultLimit = Limits.resultBytes
     /// Whether finals are kept until a controller acknowledges them.
     public var outboxOn: Bool
     /// How long a transaction waits for another program's lock.
@@ -17,6 +21,8 @@ public struct StoreSettings: Sendable, Equatable {
     var listPageBytes = 16 << 20
     /// Chunks that may be kept whatever their size.
     var freeChunks: Int64 = 65_536
+    /// Bytes that each running attempt reserves; nil is the largest final.
+    var reservation: Int64?
 
     /// Bytes that a chunk has on average, at least, once there are more than ``freeChunks``.
     private static let averageChunkBytes: Int64 = 64
@@ -42,9 +48,13 @@ public final class Store: Sendable {
     let pool: DatabasePool
     let writer: CommitWriter
 
-    private init(settings: StoreSettings, pool: DatabasePool) {
+    /// A count that was found wrong at the start and put right, in plain words.
+    public let correction: String?
+
+    private init(settings: StoreSettings, pool: DatabasePool, correction: String?) {
         self.settings = settings
         self.pool = pool
+        self.correction = correction
         writer = CommitWriter(pool: pool, checkpointPages: settings.checkpointPages)
     }
 
@@ -55,7 +65,14 @@ public final class Store: Sendable {
     /// - Returns: The store.
     /// - Throws: ``BulkheadError`` with the code `storage` and what the user can do.
     public static func open(_ settings: StoreSettings) throws(BulkheadError) -> Store {
-        Store(settings: settings, pool: try DatabaseFile.open(settings))
+        let pool = try DatabaseFile.open(settings)
+        do {
+            let correction = try pool.write { try Reservations.confirm($0, settings) }
+            while try pool.write({ try Spool.makeSomeRoom($0, settings) }) {}
+            return Store(settings: settings, pool: pool, correction: correction)
+        } catch {
+            throw BulkheadError(storing: error, "the database \(settings.path) cannot be written")
+        }
     }
 
     /// Commits what waits, writes the log back and closes the file; every later call is refused.
@@ -75,6 +92,11 @@ public final class Store: Sendable {
     /// From then on every mutation is refused with this error, and the supervisor must end: the next start
     /// recovers from the log. For one listener.
     public var failure: AsyncStream<BulkheadError> { writer.failure }
+
+    /// Tells that there may be room in the spool that was not there before, and ends with the store.
+    ///
+    /// For one listener.
+    public var roomGrew: AsyncStream<Void> { writer.roomGrew }
 
     /// Tells of commits from now on, several that come together as one; ends with the store.
     public func commits() -> AsyncStream<Void> { writer.feed.commits() }

@@ -6,13 +6,17 @@ extension Store {
     /// Begins an attempt: the task runs, its count of attempts is one higher and the attempt has a row.
     /// - Parameter start: The task and what will hold it.
     /// - Returns: The task, or nil where it no longer waits or had another attempt since.
-    /// - Throws: ``BulkheadError`` where the database could not be written.
+    /// - Throws: ``BulkheadError`` with the code `noReserve` where the spool has no room for its final, or where
+    ///   the database could not be written.
     public func startAttempt(_ start: AttemptStart) async throws(BulkheadError) -> TaskRecord? {
-        let outboxOn = settings.outboxOn
-        return try await writer.commit { db -> TaskRow? in
+        let settings = self.settings
+        let started = try await writer.commit { db -> Result<TaskRow?, BulkheadError> in
             guard let row = try TaskRow.fetch(db, id: start.id), row.record.attempt == start.expectedAttempt,
                 let next = row.record.status.after(.start)
-            else { return nil }
+            else { return .success(nil) }
+            if let obstacle = try settings.room(db).obstacle {
+                return .failure(BulkheadError(.noReserve, "the task \(start.id) waits for \(obstacle)"))
+            }
             let isQueued = try db.changes(
                 """
                 UPDATE task SET status = ?, ready = 0, attempt = attempt + 1, startedAt = ?,
@@ -21,12 +25,14 @@ extension Store {
                 """,
                 [next.rawValue, start.now.milliseconds, row.key, start.expectedAttempt]
             )
-            guard isQueued else { return nil }
+            guard isQueued else { return .success(nil) }
             let sequence = try Attempts.insert(db, start, of: row)
-            if outboxOn { try Outbox.noteStart(of: row, start, sequence: sequence, db) }
+            try Reservations.make(db, task: row.key, attempt: start.expectedAttempt + 1, settings)
+            if settings.outboxOn { try Outbox.noteStart(of: row, start, sequence: sequence, db) }
             try Attempts.forgetOld(db, task: row.key, latest: start.expectedAttempt + 1)
-            return try TaskRow.fetch(db, key: row.key)
-        }?.parsed()
+            return .success(try TaskRow.fetch(db, key: row.key))
+        }
+        return try started.get()?.parsed()
     }
 
     /// Keeps the handler's own process with its attempt.
@@ -84,6 +90,7 @@ extension Store {
                 ]
             )
             guard isRunning else { throw DatabaseError.damaged("the table task") }
+            try Reservations.giveBack(db, task: row.key, attempt: attempt)
             try db.run("DELETE FROM attempt WHERE task = ? AND attempt = ?", [row.key, attempt])
             return try TaskRow.fetch(db, key: row.key)
         }?.parsed()

@@ -9,20 +9,27 @@ extension Store {
     /// - Returns: The task and its pool, or nil where that attempt does not run or the event is not legal.
     /// - Throws: ``BulkheadError`` where the database could not be written.
     public func finish(_ finish: AttemptFinish) async throws(BulkheadError) -> FinishOutcome? {
-        let outboxOn = settings.outboxOn
+        let settings = self.settings
+        var finish = finish
+        finish.error = finish.error?.bounded
+        let ending = finish
         let result = finish.result?.text
         let ended = try await writer.commit(bytes: result?.utf8.count ?? 0) { db -> (TaskRow, PoolRecord)? in
-            guard finish.event != .putBack, let row = try TaskRow.fetch(db, id: finish.id),
-                row.record.status == .running, row.record.attempt == finish.attempt,
-                let next = row.record.status.after(finish.event)
+            guard ending.event != .putBack, let row = try TaskRow.fetch(db, id: ending.id),
+                row.record.status == .running, row.record.attempt == ending.attempt,
+                let next = row.record.status.after(ending.event)
             else { return nil }
-            guard try Self.write(finish, result: next.isTerminal ? result : nil, next, over: row, db) else {
+            guard try Self.write(ending, result: next.isTerminal ? result : nil, next, over: row, db) else {
                 return nil
             }
-            try Attempts.end(db, finish, task: row.key)
-            let pool = try Pools.apply(db, finish.verdict, to: row.record.pool)
+            try Attempts.end(db, ending, task: row.key)
+            try Reservations.giveBack(db, task: row.key, attempt: ending.attempt)
+            let pool = try Pools.apply(db, ending.verdict, to: row.record.pool)
             let ended = try TaskRow.fetch(db, key: row.key)
-            if outboxOn, next.isTerminal { try Outbox.appendFinal(db, of: ended) }
+            if settings.outboxOn, next.isTerminal {
+                try Outbox.appendFinal(db, of: ended)
+                try Spool.makeRoom(db, settings)
+            }
             return (ended, pool)
         }
         guard let ended else { return nil }

@@ -42,19 +42,29 @@ extension Store {
 
     /// Fails those queued tasks whose `expiresAt` has passed, a bounded number at a time.
     /// - Parameter now: The moment.
-    /// - Returns: Those that failed; where there are any, more may be left.
+    /// - Returns: Those that failed; where there are any, more may be left. One whose final the spool has no room
+    ///   for stays queued.
     /// - Throws: ``BulkheadError`` where the database could not be written.
     public func expireDue(now: Timestamp) async throws(BulkheadError) -> [TaskRecord] {
-        let outboxOn = settings.outboxOn
+        let settings = self.settings
         let rows = try await writer.commit { db in
-            try db.rows(Self.expired, [now.milliseconds], { try TaskRow(&$0) }).compactMap { row in
+            var ended: [TaskRow] = []
+            for row in try db.rows(Self.expired, [now.milliseconds], { try TaskRow(&$0) }) {
                 let error = TaskError(
                     .expired,
                     "its expiresAt passed while it was queued",
                     hint: "submit it again with a later expiresAt, or without one"
                 )
-                return try Self.endQueued(row, .fail, error, now, outboxOn: outboxOn, db)
+                do {
+                    if let row = try Self.endQueued(row, .fail, error, now, settings, db) {
+                        ended.append(row)
+                    }
+                } catch let error as BulkheadError where error.code == .noReserve {
+                    // Nothing of this one is written; it ends when there is room for its final.
+                    break
+                }
             }
+            return ended
         }
         var records: [TaskRecord] = []
         for row in rows { records.append(try row.parsed()) }

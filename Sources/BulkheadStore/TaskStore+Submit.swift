@@ -7,16 +7,18 @@ extension Store {
 
     /// Submits tasks, all in one transaction, each by ``SubmitRule`` and none at another's cost.
     /// - Parameter requests: What is asked for.
-    /// - Returns: An outcome for each in order; a refusal is an error with the code `conflict` or `queueFull`.
+    /// - Returns: An outcome for each in order; a refusal is an error with the code `conflict`, `queueFull`
+    ///   or `noReserve`.
     /// - Throws: ``BulkheadError`` where nothing of it could be stored.
     public func submit(
         _ requests: [SubmitRequest]
     ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
         let prepared = requests.map(PreparedSubmit.init)
         let bytes = prepared.reduce(0) { $0 + $1.params.utf8.count + ($1.metadata?.utf8.count ?? 0) }
-        let outboxOn = settings.outboxOn
+        let settings = self.settings
         let rows = try await writer.commit(bytes: bytes) { db in
-            try prepared.map { try Self.submit($0, outboxOn: outboxOn, db) }
+            let noRoom = try settings.room(db).refusal
+            return try prepared.map { try Self.submit($0, noRoom, outboxOn: settings.outboxOn, db) }
         }
         var outcomes: [Result<SubmitOutcome, BulkheadError>] = []
         for row in rows {
@@ -52,6 +54,7 @@ extension Store {
 
     private static func submit(
         _ submit: PreparedSubmit,
+        _ noRoom: BulkheadError?,
         outboxOn: Bool,
         _ db: Database
     ) throws -> Submitted {
@@ -70,12 +73,12 @@ extension Store {
         case (.refuse, let row?): return .refused(conflict(row.record, submission.type))
         case (.returnExisting, let row?): return .existing(row)
         case (.runAgain, let row?):
-            if let error = try queueIsFull(submit, db) { return .refused(error) }
+            if let error = try noRoom ?? queueIsFull(submit, db) { return .refused(error) }
             try Outbox.keepBeginning(of: row, db)
             try runAgain(submit, key: row.key, outboxOn: outboxOn, db)
             return .queued(try TaskRow.fetch(db, key: row.key))
         default:
-            if let error = try queueIsFull(submit, db) { return .refused(error) }
+            if let error = try noRoom ?? queueIsFull(submit, db) { return .refused(error) }
             return .queued(try TaskRow.fetch(db, key: try create(submit, outboxOn: outboxOn, db)))
         }
     }

@@ -21,17 +21,18 @@ extension Store {
     ///   - error: Why.
     ///   - now: The moment.
     /// - Returns: The task, or nil where it does not wait or the event is not legal there.
-    /// - Throws: ``BulkheadError`` where the database could not be written.
+    /// - Throws: ``BulkheadError`` with the code `noReserve` where the spool has no room for its final, or where
+    ///   the database could not be written.
     public func endQueued(
         _ id: TaskID,
         event: TaskEvent,
         error: TaskError,
         now: Timestamp
     ) async throws(BulkheadError) -> TaskRecord? {
-        let outboxOn = settings.outboxOn
+        let settings = self.settings
         return try await writer.commit { db -> TaskRow? in
             guard let row = try TaskRow.fetch(db, id: id), row.record.status == .queued else { return nil }
-            return try Self.endQueued(row, event, error, now, outboxOn: outboxOn, db)
+            return try Self.endQueued(row, event, error, now, settings, db)
         }?.parsed()
     }
 
@@ -63,10 +64,14 @@ extension Store {
         _ event: TaskEvent,
         _ error: TaskError,
         _ now: Timestamp,
-        outboxOn: Bool,
+        _ settings: StoreSettings,
         _ db: Database
     ) throws -> TaskRow? {
         guard let next = row.record.status.after(event), next.isTerminal else { return nil }
+        let words = StoredJSON.value(error.bounded).text
+        // Such a task has no reservation, so its final has to find room like a new one.
+        let most = Int64(row.finalBody.utf8.count + words.utf8.count + Self.finalMemberBytes)
+        if settings.outboxOn, let refusal = try settings.room(db).refusal(ofFinal: most) { throw refusal }
         let isQueued = try db.changes(
             """
             UPDATE task SET status = ?, error = ?, completedAt = ?, ready = 0, waitUntil = NULL, waitLength = NULL,
@@ -74,13 +79,18 @@ extension Store {
             WHERE key = ? AND status = 'queued' AND attempt = ?
             """,
             [
-                next.rawValue, StoredJSON.value(error).text, now.milliseconds, row.key,
-                row.record.attempt,
+                next.rawValue, words, now.milliseconds, row.key, row.record.attempt,
             ]
         )
         guard isQueued else { return nil }
         let ended = try TaskRow.fetch(db, key: row.key)
-        if outboxOn { try Outbox.appendFinal(db, of: ended) }
+        if settings.outboxOn {
+            try Outbox.appendFinal(db, of: ended)
+            try Spool.makeRoom(db, settings)
+        }
         return ended
     }
+
+    /// Bytes by which a final may grow beside its error: the member's name, and a longer status.
+    private static let finalMemberBytes = 32
 }

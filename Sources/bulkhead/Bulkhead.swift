@@ -31,6 +31,7 @@ struct Bulkhead: AsyncParsableCommand {
                 name: "Handlers and policies:",
                 subcommands: [Plugins.self, Pools.self, PolicyCommand.self, Check.self]
             ),
+            CommandGroup(name: "Controllers:", subcommands: [OutboxCommand.self]),
         ]
     )
 

@@ -185,7 +185,9 @@ extension Settings {
         )
         supervisor.scratchFolder = scratch
         supervisor.spoolCap = spoolCap
+        supervisor.terminalReserve = terminalReserve
         supervisor.resultLimit = resultLimit
+        supervisor.outboxIsOn = outboxIsOn
         supervisor.dynamicUsers = dynamicUsers
         supervisor.drain = drain
         supervisor.retention = retention

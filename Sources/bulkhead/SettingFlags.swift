@@ -31,6 +31,14 @@ struct SettingFlags: ParsableArguments {
     @Option(help: ArgumentHelp("How much output is kept. (default: 64MiB)", valueName: "size"))
     var spoolCap: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What of it is kept for results before submits are refused. (default: 1MiB)",
+            valueName: "size"
+        )
+    )
+    var terminalReserve: String?
+
     @Option(help: ArgumentHelp("How large a result may be. (default: 64KiB)", valueName: "size"))
     var resultLimit: String?
 
@@ -69,11 +77,15 @@ struct SettingFlags: ParsableArguments {
     )
     var onStop: String?
 
-    @Option(help: ArgumentHelp("Whether messages are kept for a controller: off.", valueName: "off"))
+    @Option(
+        help: ArgumentHelp(
+            "Whether messages are kept until a controller acknowledges them. (default: off)",
+            valueName: "on|off"
+        )
+    )
     var outbox: String?
 
     // Known, and refused with the reason as long as they are not in force.
-    @Option(help: .hidden) var terminalReserve: String?
     @Option(help: .hidden) var tokenFile: String?
 
     /// What was written, by setting.

@@ -30,7 +30,6 @@ enum SettingKey: String, CaseIterable {
     /// Why a setting that the product will have cannot be set yet; nil for those in force.
     var whyNotInForce: String? {
         switch self {
-        case .terminalReserve: "the spool holds no terminal reserve back yet"
         case .tokenFile: "there is no TCP listener yet, so no bearer token either"
         default: nil
         }

@@ -172,21 +172,17 @@ struct GroupSetting: SettingValue {
     }
 }
 
-/// Whether messages are kept for a controller; only `off` is in force.
+/// Whether messages are kept until a controller acknowledges them.
 struct OutboxSetting: SettingValue {
-    var description: String { "off" }
+    let isOn: Bool
+
+    var description: String { isOn ? "on" : "off" }
 
     init(setting text: String) throws(BulkheadError) {
-        guard text != "on" else {
-            throw BulkheadError(
-                .invalidSetting,
-                "the outbox cannot be switched on yet, since nothing lists or acknowledges its messages",
-                advice: "leave the setting out"
-            )
-        }
-        guard text == "off" else {
+        guard text == "on" || text == "off" else {
             throw BulkheadError(.invalidSetting, "\"\(text.prefix(64))\" is neither on nor off")
         }
+        isOn = text == "on"
     }
 }
 

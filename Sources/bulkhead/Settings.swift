@@ -11,7 +11,9 @@ struct Settings {
     var scratch: String?
     var listen: [SocketSetting]
     var spoolCap: Int64
+    var terminalReserve: Int64
     var resultLimit: Int
+    var outboxIsOn: Bool
     var drain: Duration
     var retention: RetentionRule
     var onStop: StopMode
@@ -32,6 +34,9 @@ struct Settings {
         scratch = try sources.readIfWritten(.scratch, PathSetting.self)?.absolute
         listen = try sources.listen(state: state)
         spoolCap = try sources.read(.spoolCap, SizeSetting.self).bytes
+        terminalReserve = try sources.read(.terminalReserve, SizeSetting.self) { size in
+            size.bytes > 0 ? nil : "the terminal reserve is more than nothing"
+        }.bytes
         resultLimit = Int(
             try sources.read(.resultLimit, SizeSetting.self) { size in
                 guard (1...Self.largestResult).contains(size.bytes) else {
@@ -47,20 +52,24 @@ struct Settings {
         )
         dynamicUsers = try sources.read(.dynamicUIDs, UserRange.self).range
         socketGroup = try sources.readIfWritten(.socketGroup, GroupSetting.self)?.name
-        _ = try sources.read(.outbox, OutboxSetting.self)
+        outboxIsOn = try sources.read(.outbox, OutboxSetting.self).isOn
         onStop = try sources.read(.onStop, OnStopSetting.self).mode
         try check(sources)
     }
 
     /// What one value alone cannot tell.
     private func check(_ sources: SettingSources) throws(BulkheadError) {
-        let final = Int64(resultLimit + Limits.finalOverheadBytes)
-        guard spoolCap >= final else {
+        if let mismatch = SpoolRoom.mismatch(
+            cap: spoolCap,
+            terminalReserve: terminalReserve,
+            resultLimit: resultLimit
+        ) {
+            let key = [SettingKey.spoolCap, .terminalReserve, .resultLimit].first(where: sources.isWritten)
             throw sources.error(
-                .spoolCap,
+                key ?? .spoolCap,
                 BulkheadError(
                     .invalidSetting,
-                    "the spool must hold one final message, \(Quantities.text(bytes: final)) at this result-limit"
+                    "\(mismatch); spool-cap is \(Quantities.text(bytes: spoolCap))"
                 )
             )
         }
@@ -116,7 +125,8 @@ struct SettingSources {
     }
 
     private static let commonDefaults: [SettingKey: String] = [
-        .spoolCap: "64MiB", .resultLimit: Quantities.text(bytes: Int64(Limits.resultBytes)), .drain: "0s",
+        .spoolCap: "64MiB", .terminalReserve: "1MiB",
+        .resultLimit: Quantities.text(bytes: Int64(Limits.resultBytes)), .drain: "0s",
         .retention: "24h", .retentionTasks: "1000000",
         .dynamicUIDs: "2000000000-2000065535", .outbox: "off", .onStop: "leave",
     ]

@@ -88,7 +88,21 @@ struct JSONTests {
     @Test("control characters are written escaped")
     func escapes() throws {
         let value = JSONValue.string("\u{1b}[31m\u{7f}\0")
-        #expect(value.text == #""\u001b[31m\u007f\u0000""#)
+        #expect(value.text == #""\u001b[31m"# + "\u{7f}" + #"\u0000""#)
+        #expect(value.prettyText == #""\u001b[31m\u007f\u0000""#)
+        #expect(try JSONParser.parse(value.text) == value)
+    }
+
+    @Test(
+        "a value is never written longer than its sender wrote it",
+        arguments: [
+            #""\b\f\n\r\t\"\\\/""#, "\"\u{7f}\"", #""\u0001\u001F\u007f""#, #""\u00e9\ud83d\ude00""#,
+            "[1e9,-0.0,1E+400,123456789012345678901234567890]", #"{"a":[],"b":{},"":null}"#, #""é😀""#,
+        ]
+    )
+    func neverLonger(text: String) throws {
+        let value = try JSONParser.parse(text)
+        #expect(value.bytes.count <= text.utf8.count)
         #expect(try JSONParser.parse(value.text) == value)
     }
 }

@@ -51,7 +51,7 @@ struct CrashImageTests {
 
     @Test("at any moment, what was acknowledged is in the file and its log, and both are sound")
     func acknowledgedSurvives() async throws {
-        try await StoreWorkbench.run(spoolCap: 2_000, outboxOn: true, { $0.checkpointPages = .max }) {
+        try await StoreWorkbench.run(spoolCap: 20_000, outboxOn: true, { $0.checkpointPages = .max }) {
             bench,
             store in
             let acknowledged = Acknowledged()

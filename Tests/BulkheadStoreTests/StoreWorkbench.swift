@@ -27,6 +27,11 @@ struct StoreWorkbench {
         let bench = try StoreWorkbench()
         defer { bench.remove() }
         var settings = StoreSettings(path: bench.path, spoolCap: spoolCap, outboxOn: outboxOn)
+        if spoolCap < 1 << 20 {
+            // So small a cap is all for output.
+            settings.reservation = 0
+            settings.terminalReserve = 0
+        }
         change(&settings)
         let store = try Store.open(settings)
         try await body(bench, store)
@@ -44,6 +49,14 @@ struct StoreWorkbench {
                 "SELECT finalBytes FROM ledger",
                 "SELECT COALESCE(SUM(bytes), 0) FROM outbox WHERE acknowledgedAt IS NULL"
             ),
+            (
+                "SELECT reservedBytes FROM ledger",
+                """
+                SELECT COALESCE(SUM(a.reservedBytes), 0) FROM task t
+                JOIN attempt a ON a.task = t.key AND a.attempt = t.attempt WHERE t.status = 'running'
+                """
+            ),
+            ("SELECT reservedBytes FROM ledger", "SELECT COALESCE(SUM(reservedBytes), 0) FROM attempt"),
             (
                 "SELECT pendingMessages FROM ledger",
                 """

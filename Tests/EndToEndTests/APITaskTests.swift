@@ -121,8 +121,6 @@ extension EndToEnd {
                         "at most 1h"
                     ),
                     ("POST", "/v1/tasks?wait=-5s", 400, "malformed", "\"-5s\" is not a duration", "such as"),
-                    ("GET", "/v1/outbox", 404, "not-found", "does not have /v1/outbox yet", ""),
-                    ("GET", "/v1/events", 404, "not-found", "does not have /v1/events yet", ""),
                     ("PATCH", "/v1/pools/x", 404, "not-found", "does not have /v1/pools/x yet", ""),
                 ]
                 for wanted in cases {

@@ -80,7 +80,10 @@ struct CommandLineTests {
         let bench = try Workbench()
         let cases: [(variable: String, value: String, reason: String)] = [
             ("BULKHEAD_SPOOL_CAP", "64MB?", #""64MB?" is not a size; write a whole number and a unit"#),
-            ("BULKHEAD_SPOOL_CAP", "1KiB", "the spool must hold one final message"),
+            (
+                "BULKHEAD_SPOOL_CAP", "1KiB",
+                "the spool must hold the terminal reserve of 1MiB and one final message"
+            ),
             ("BULKHEAD_RESULT_LIMIT", "1GiB", "a result has from 1B to 188KiB"),
             ("BULKHEAD_DRAIN", "-5s", #""-5s" is not a duration"#),
             ("BULKHEAD_DYNAMIC_UIDS", "0-7", "users that are not ours to give"),
@@ -108,8 +111,7 @@ struct CommandLineTests {
     func notInForce() async throws {
         let bench = try Workbench()
         for (flag, value) in [
-            ("--terminal-reserve", "1MiB"),
-            ("--token-file", "/x"), ("--outbox", "on"),
+            ("--token-file", "/x")
         ] {
             let refused = try await run(bench, "serve", flag, value)
             #expect(refused.code == 2)

@@ -106,7 +106,10 @@ extension EndToEnd {
         )
         func refused() async throws {
             let bench = try Workbench()
-            let final = "the spool must hold one final message, 80KiB at this result-limit"
+            let final = """
+                the spool must hold the terminal reserve of 1MiB and one final message, 80KiB at this \
+                result-limit; spool-cap is 79KiB
+                """
             let cases: [(file: String, variables: [String: String], flags: [String], words: [String])] = [
                 (
                     "{}", ["BULKHEAD_SPOOL_CAP": "64MB?"], [],
@@ -139,12 +142,22 @@ extension EndToEnd {
                     "{}", ["BULKHEAD_RETENTION_TASKS": "0"], [],
                     ["BULKHEAD_RETENTION_TASKS=0 (environment): ", "a whole number from 1 on, or off"]
                 ),
-                ("outbox: on", [:], [], ["outbox=on (./bulkhead.yaml:1:1): ", "cannot be switched on yet"]),
-                ("{}", ["BULKHEAD_OUTBOX": "on"], [], ["BULKHEAD_OUTBOX=on (environment): "]),
+                ("outbox: yes", [:], [], ["outbox=yes (./bulkhead.yaml:1:1): ", "neither on nor off"]),
+                ("{}", ["BULKHEAD_OUTBOX": "1"], [], ["BULKHEAD_OUTBOX=1 (environment): "]),
                 ("{}", ["BULKHEAD_ON_STOP": "halt"], [], ["BULKHEAD_ON_STOP=halt (environment): "]),
                 (
-                    "{}", ["BULKHEAD_TERMINAL_RESERVE": "1MiB"], [],
-                    ["BULKHEAD_TERMINAL_RESERVE=1MiB (environment): "]
+                    "{}", ["BULKHEAD_TERMINAL_RESERVE": "64MiB"], [],
+                    [
+                        "BULKHEAD_TERMINAL_RESERVE=64MiB (environment): ",
+                        "the terminal reserve of 64MiB and one",
+                    ]
+                ),
+                (
+                    "terminal-reserve: 0B", [:], [],
+                    ["terminal-reserve=0B (./bulkhead.yaml:1:1): ", "is more than nothing"]
+                ),
+                (
+                    "{}", [:], ["--spool-cap", "0B"], ["--spool-cap=0B (flag): ", "spool-cap is 0B"]
                 ),
                 ("{}", ["BULKHEAD_TOKEN_FILE": "t"], [], ["BULKHEAD_TOKEN_FILE=t (environment): "]),
                 (
