@@ -70,7 +70,10 @@ public struct LearnedPolicy: Sendable, Equatable {
         var policy = learned
         let given = Self.given(by: parent)
         let processes: Set<String> = used.contains("clone") ? ["fork", "vfork"] : []
-        let unused = given.subtracting(used).subtracting(processes)
+        // A call of the base that the parent gives in a wider form stays as the parent gives it.
+        let unused = given.subtracting(used).subtracting(processes).subtracting(
+            Preset.compute.rules.conditions.keys
+        )
         policy.deny = parent.deny + Self.selectors(for: unused, within: unused.union(Self.never(parent)))
         return policy
     }
