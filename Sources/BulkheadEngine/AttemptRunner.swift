@@ -31,6 +31,7 @@ struct AttemptRunner: Sendable {
     let feed: TaskFeed
     let clocks: Clocks
     let resultLimit: Int
+    let observe: (@Sendable (AttemptObservation) -> Void)?
     let logger: Logger
 
     /// Runs the task's next attempt.
@@ -77,7 +78,7 @@ struct AttemptRunner: Sendable {
             guard error.isPassing else {
                 return try await endBeforeStart(
                     queued,
-                    TaskError(.launchFailed, error.message, hint: error.advice)
+                    TaskError(error.reason, error.message, hint: error.advice)
                 )
             }
             return .putBack(error.message)
@@ -138,10 +139,9 @@ struct AttemptRunner: Sendable {
     ) async throws -> AttemptEnd {
         let events: AsyncStream<LauncherEvent>
         do {
-            events = try launcher.launch(
-                preparation.spec(for: entry, task: task, place: place),
-                stdin: preparation.input(for: entry, task: task)
-            )
+            let input = try HandlerInput(preparation.input(for: entry, task: task))
+            if observe != nil { live.input = input }
+            events = try launcher.launch(preparation.spec(for: entry, task: task, place: place), stdin: input)
         } catch {
             launchers.giveBack(launcher)
             // Beyond what can be described to a launcher; time does not mend that.

@@ -48,6 +48,7 @@ struct AttemptWatch: Sendable {
         var said = HandlerEvents(resultLimit: runner.resultLimit)
         var understood = MeaningBatch()
         var denied = DeniedCalls()
+        var leftBehind: LeftBehind?
         var process: ProcessMark?
         var lastWords = "its control socket ended"
         var isLeft = false
@@ -78,9 +79,14 @@ struct AttemptWatch: Sendable {
                 if meaning == .progress, let report = said.progress { await progress.take(report) }
             case .denied(_, let number, let count):
                 denied.record(number: number, count: count)
+            case .leftBehind(_, let processes, let holdsPipes):
+                leftBehind = LeftBehind(processes: Int(processes), holdsPipes: holdsPipes)
             case .finished(_, let outcome):
                 await progress.stop()
                 try await output.flush()
+                runner.observe?(
+                    AttemptObservation(task: task, outcome, leftBehind: leftBehind, input: live.input)
+                )
                 return .finished(finish(outcome, said: said, denied: denied))
             case .refused(_, let stage, let errno, let detail):
                 return refused(LaunchRefusal(stage: stage, errno: errno, detail: detail))

@@ -19,6 +19,7 @@ struct CatalogReader: Sendable {
 
     private let pluginsFolder: String
     private let policiesFolder: String
+    private let onlyType: TaskType?
     private let handlers: HandlerStore
     private let cores = ProcessInfo.processInfo.activeProcessorCount
     private var policies: [String: LoadedPolicy] = [:]
@@ -27,6 +28,7 @@ struct CatalogReader: Sendable {
     init(_ settings: SupervisorSettings, handlers: HandlerStore) {
         pluginsFolder = settings.pluginsFolder
         policiesFolder = settings.policiesFolder
+        onlyType = settings.onlyType
         self.handlers = handlers
     }
 
@@ -71,7 +73,8 @@ struct CatalogReader: Sendable {
             let path = pluginsFolder + "/" + name
             guard !isFolder(path) else { continue }
             do {
-                files[try TaskType(Self.withoutExtension(name)), default: []].append(path)
+                let type = try TaskType(Self.withoutExtension(name))
+                if onlyType == nil || type == onlyType { files[type, default: []].append(path) }
             } catch {
                 draft.report(file: path, "\(error.message); rename the file")
             }

@@ -23,6 +23,8 @@ struct PlaceError: Error, Sendable {
     var advice: String?
     /// Whether time may mend it: the task then waits instead of failing.
     var isPassing: Bool
+    /// Why the task fails where time does not.
+    var reason = ErrorReason.launchFailed
 
     init(_ error: BulkheadError, isPassing: Bool) {
         message = error.cause.map { "\(error.message): \($0)" } ?? error.message
@@ -70,19 +72,39 @@ final class LaunchPreparation: Sendable {
 
     /// Makes a place for a launch.
     func makePlace(for entry: CatalogEntry, task: TaskRecord) throws(PlaceError) -> LaunchPlace {
+        // Held from here on, so that a new catalog does not remove the copy on the way to its launch.
+        handlers.hold(entry.handler.digest)
+        do throws(PlaceError) {
+            try restore(entry.handler)
+            return try makePlace(forHeld: entry, task: task)
+        } catch {
+            handlers.release(entry.handler.digest)
+            throw error
+        }
+    }
+
+    private func restore(_ handler: HandlerFile) throws(PlaceError) {
+        do {
+            try handlers.restore(handler)
+        } catch {
+            var place = PlaceError(error, isPassing: error.code == .host)
+            place.reason = error.code == .notFound ? .noHandler : .pluginChanged
+            throw place
+        }
+    }
+
+    private func makePlace(forHeld entry: CatalogEntry, task: TaskRecord) throws(PlaceError) -> LaunchPlace {
         let (user, dynamicUser) = try user(of: entry.policy)
         do throws(PlaceError) {
             let folder = try makeScratch(user)
             do throws(PlaceError) {
-                let place = try describePlace(
+                return try describePlace(
                     for: entry,
                     task: task,
                     folder: folder,
                     user: user,
                     dynamicUser: dynamicUser
                 )
-                handlers.hold(entry.handler.digest)
-                return place
             } catch {
                 scratch.remove(folder)
                 throw error

@@ -9,6 +9,7 @@ final class LiveAttempt: Sendable {
         var launcher: Launcher?
         var number: UInt64 = 0
         var isLeft = false
+        var input: HandlerInput?
     }
 
     private let state = Mutex(State())
@@ -18,6 +19,12 @@ final class LiveAttempt: Sendable {
 
     /// Whether it is left to its launcher; one that has none yet stays in its queue.
     var isLeft: Bool { state.withLock(\.isLeft) }
+
+    /// The handler's stdin, where somebody wants to know whether it is read.
+    var input: HandlerInput? {
+        get { state.withLock(\.input) }
+        set { state.withLock { $0.input = newValue } }
+    }
 
     /// Whether the supervisor is about to end.
     var supervisorEnds: Bool { state.withLock { $0.isLeft || $0.stop == .supervisorStop } }

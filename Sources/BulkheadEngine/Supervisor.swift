@@ -113,6 +113,7 @@ public final class Supervisor: Service, Sendable {
             feed: feed,
             clocks: settings.clocks,
             resultLimit: settings.resultLimit,
+            observe: settings.observe,
             logger: logger
         )
         dispatcher = Dispatcher(

@@ -35,6 +35,10 @@ public struct SupervisorSettings: Sendable {
     public var dynamicUsers: ClosedRange<UInt32> = 2_000_000_000...2_000_065_535
     /// How long a stop waits for running attempts before it leaves or stops them.
     public var drain: Duration = .zero
+    /// The only type whose handler is taken, for who tries one out; nil is all that the folder has.
+    public var onlyType: TaskType?
+    /// Told at the end of each attempt what its record does not tell.
+    public var observe: (@Sendable (AttemptObservation) -> Void)?
     /// How long terminal tasks are kept.
     public var retention = RetentionRule()
     /// Clock, jitter and ids.

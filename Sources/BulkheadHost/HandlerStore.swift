@@ -71,6 +71,23 @@ public final class HandlerStore: Sendable {
         copies.holds(digest: handler.digest, name: handler.name, size: handler.size)
     }
 
+    /// Makes sure, before a launch, that a handler's copy is there: one that something has cleaned away is made anew.
+    ///
+    /// - Parameter handler: The handler as it was checked.
+    /// - Throws: ``BulkheadError``: `conflict` where its file is no longer what was checked, `notFound` where it has gone,
+    ///   else as ``take(path:)``.
+    public func restore(_ handler: HandlerFile) throws(BulkheadError) {
+        guard !isReady(handler) else { return }
+        let again = try take(path: handler.sourcePath)
+        guard again.digest == handler.digest else {
+            throw BulkheadError(
+                .conflict,
+                "\(handler.sourcePath) is not what was checked: its SHA-256 is \(again.digest), and was \(handler.digest)",
+                advice: "submit the task again, which runs the file that is there now"
+            )
+        }
+    }
+
     /// Keeps a copy, whatever becomes of its file, until it is released as often as it was held.
     public func hold(_ digest: String) {
         held.withLock { $0[digest, default: 0] += 1 }

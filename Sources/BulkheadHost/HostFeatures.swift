@@ -60,6 +60,9 @@ public struct HostFeatures: Sendable, Equatable {
         )
     }
 
+    /// How many files this process may open now, and what it may raise that to.
+    public static var openFiles: (soft: UInt64, hard: UInt64) { LaunchGate.limits() ?? (0, 0) }
+
     /// Reads the line `CapEff:` of a /proc/PID/status; 0 where there is none.
     static func effectiveCapabilities(status: String) -> UInt64 {
         for line in status.split(separator: "\n") where line.hasPrefix("CapEff:") {

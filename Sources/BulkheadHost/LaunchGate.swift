@@ -43,7 +43,7 @@ enum LaunchGate {
         _ = clinux_set_limit(clinux_limit_open_files, hard, hard)
     }
 
-    private static func limits() -> (soft: UInt64, hard: UInt64)? {
+    static func limits() -> (soft: UInt64, hard: UInt64)? {
         var soft: UInt64 = 0
         var hard: UInt64 = 0
         guard unsafe clinux_get_limit(clinux_limit_open_files, &soft, &hard) >= 0 else { return nil }

@@ -113,8 +113,10 @@ public final class Launcher: Sendable {
     /// - Throws: `BulkheadError` with code `host` when descriptors or memory are short, and the launcher is as
     ///   good as before; `unavailable` when it has been lost; `internal` for a spec beyond its limits or a
     ///   launcher that is not idle.
-    public func launch(_ spec: LaunchSpec, stdin: [UInt8]) throws(BulkheadError) -> AsyncStream<LauncherEvent>
-    {
+    public func launch(
+        _ spec: LaunchSpec,
+        stdin: HandlerInput
+    ) throws(BulkheadError) -> AsyncStream<LauncherEvent> {
         let bytes: [UInt8]
         do {
             bytes = try spec.encoded()
@@ -126,12 +128,18 @@ public final class Launcher: Sendable {
             bytes: MessageCodec.encode(.launch(header)),
             attached: [
                 try SealedMemory(name: "bulkhead-spec", content: bytes),
-                try SealedMemory(name: "bulkhead-stdin", content: stdin),
+                stdin.memory,
             ]
         )
         let inbox = EventInbox()
         try begin(spec, inbox, packet)
         return stream(of: inbox)
+    }
+
+    /// Starts an attempt with these bytes as its stdin.
+    public func launch(_ spec: LaunchSpec, stdin: [UInt8]) throws(BulkheadError) -> AsyncStream<LauncherEvent>
+    {
+        try launch(spec, stdin: try HandlerInput(stdin))
     }
 
     private func begin(

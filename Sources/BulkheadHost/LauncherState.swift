@@ -67,7 +67,7 @@ struct LauncherState: Sendable, Equatable {
             guard started else { return .breach("finished came before started") }
             phase = .ended(attempt: attempt)
             return .deliverLast
-        case .output, .event:
+        case .output, .event, .leftBehind:
             return started ? .deliver : .breach("\(message.name) came before started")
         case .denied:
             // The filter is in force before the exec.
@@ -127,6 +127,7 @@ extension LauncherMessage {
         case .output: "output"
         case .event: "event"
         case .denied: "denied"
+        case .leftBehind: "leftBehind"
         case .finished: "finished"
         case .refused: "refused"
         case .challenge: "challenge"

@@ -134,5 +134,6 @@ enum Linux {
     static let pathOnly: Int32 = 0o10000000  // O_PATH
     static let emptyPath: Int32 = 0x1000  // AT_EMPTY_PATH
     static let setSignal: Int32 = 10  // F_SETSIG
+    static let omitTime = (1 << 30) - 2  // UTIME_OMIT
     static let setLease: Int32 = 1024  // F_SETLEASE
 }

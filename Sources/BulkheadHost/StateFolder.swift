@@ -66,7 +66,7 @@ public final class StateFolder: Sendable {
 
 extension StateFolder {
     /// Types of file systems over a network, where locks and SQLite's shared memory do not hold.
-    private static let networkTypes: Set<String> = [
+    static let networkTypes: Set<String> = [
         "nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "ncpfs", "afs", "ceph", "coda", "9p", "lustre",
         "gfs2",
         "ocfs2", "gpfs", "beegfs", "orangefs", "glusterfs", "davfs", "vboxsf", "vmhgfs", "prl_fs",

@@ -110,6 +110,9 @@ public enum LauncherMessage: Sendable, Equatable {
     case event(attempt: UInt64, line: [UInt8], truncated: Bool, length: UInt64)
     /// A system call was denied; `count` is cumulative, and several denials share one message.
     case denied(attempt: UInt64, syscall: UInt32, count: UInt64)
+    /// The handler exited by itself while processes of its tree lived; they are being ended. `holdsPipes`: one of them
+    /// held stdout, stderr or fd 3 open. Sent at most once.
+    case leftBehind(attempt: UInt64, processes: UInt32, holdsPipes: Bool)
     /// The attempt is over: exit seen, pipes drained, whole tree ended. Nothing of the attempt follows.
     case finished(attempt: UInt64, outcome: LaunchOutcome)
     /// The launch failed before the exec; takes the place of `started` and `finished`.
@@ -127,7 +130,8 @@ extension LauncherMessage {
         case .ready, .challenge: nil
         case .adopted(_, let state): state.attempt
         case .started(let attempt, _, _), .output(let attempt, _, _, _), .event(let attempt, _, _, _),
-            .denied(let attempt, _, _), .executing(let attempt), .finished(let attempt, _),
+            .denied(let attempt, _, _), .executing(let attempt), .leftBehind(let attempt, _, _),
+            .finished(let attempt, _),
             .refused(let attempt, _, _, _):
             attempt
         }

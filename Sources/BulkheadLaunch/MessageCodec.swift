@@ -10,7 +10,8 @@ public enum MessageCodec {
     }
 
     enum LauncherKind: UInt8 {
-        case ready = 65, started, output, event, denied, finished, refused, challenge, adopted, executing
+        case ready = 65, started, output, event, denied, finished, refused, challenge, adopted, executing,
+            leftBehind
     }
 
     /// The bytes of a supervisor's message.
@@ -101,6 +102,12 @@ public enum MessageCodec {
             writer.put(attempt)
             writer.put(syscall)
             writer.put(count)
+            return writer.bytes
+        case .leftBehind(let attempt, let processes, let holdsPipes):
+            var writer = header(LauncherKind.leftBehind.rawValue)
+            writer.put(attempt)
+            writer.put(processes)
+            writer.put(holdsPipes)
             return writer.bytes
         case .finished(let attempt, let outcome):
             var writer = header(LauncherKind.finished.rawValue)
@@ -274,6 +281,10 @@ public enum MessageCodec {
             let syscall = try reader.number(UInt32.self, "system call")
             let count = try reader.number(UInt64.self, "count")
             return .denied(attempt: attempt, syscall: syscall, count: count)
+        case .leftBehind:
+            let processes = try reader.number(UInt32.self, "processes")
+            let holdsPipes = try reader.flag("held pipes")
+            return .leftBehind(attempt: attempt, processes: processes, holdsPipes: holdsPipes)
         case .finished:
             return .finished(attempt: attempt, outcome: try LaunchOutcome(from: &reader))
         case .refused:

@@ -164,3 +164,11 @@ public final class Store: Sendable {
         }
     }
 }
+
+extension Store {
+    /// The version of the SQLite library.
+    public static var libraryVersion: String {
+        let version = try? DatabaseQueue().read { try String.fetchOne($0, sql: "SELECT sqlite_version()") }
+        return version ?? "unknown"
+    }
+}

@@ -41,6 +41,8 @@ final class Attempt {
     /// The handler's process, from its exec on.
     var process: AttemptState.Process?
     var outcome: LaunchOutcome?
+    /// What lived on when the handler exited by itself, once it is known.
+    var leftBehind: LauncherMessage?
     var treeHasEnded = false
     var reapAgain = false
 
@@ -232,6 +234,7 @@ extension Attempt {
         messages += denials.report()
         // Before the exec nothing of the handler's can be there.
         if process != nil { messages += drain.report() }
+        if let leftBehind { messages.append(leftBehind) }
         if let end { messages.append(end) }
         return messages
     }

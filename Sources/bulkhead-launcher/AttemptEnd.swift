@@ -8,6 +8,8 @@ extension Attempt {
         reapAgain = false
         // Until the launch is concluded the zombie is needed: its flags tell whether the exec took place.
         guard phase != .launching else { return }
+        // Reaping it ends its process group as well.
+        if phase == .running, steps.reason == nil, tree.leaderHasEnded() { tellWhatIsLeft() }
         while !treeHasEnded {
             switch tree.reap() {
             case .leader(let ending):
@@ -22,6 +24,19 @@ extension Attempt {
                 return
             }
         }
+    }
+
+    /// Says what a handler that ended by itself has left; of one that was stopped it is no wonder.
+    func tellWhatIsLeft() {
+        let processes = tree.others()
+        guard processes > 0, leftBehind == nil else { return }
+        let message = LauncherMessage.leftBehind(
+            attempt: number,
+            processes: UInt32(clamping: processes),
+            holdsPipes: drain.isHeld
+        )
+        leftBehind = message
+        control.send(message)
     }
 
     func leaderEnded(_ ending: Ending, at now: UInt64) {

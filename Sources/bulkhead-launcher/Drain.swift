@@ -139,6 +139,9 @@ final class Drain {
         eventPipe.close()
     }
 
+    /// Whether a process still has a writing end.
+    var isHeld: Bool { stdout.isHeld || stderr.isHeld || eventPipe.isHeld }
+
     private var isOpen: Bool { stdout.isOpen || stderr.isOpen || eventPipe.isOpen }
 
     private var mayReadEvents: Bool {

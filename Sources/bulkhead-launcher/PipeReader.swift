@@ -31,6 +31,13 @@ struct PipeReader: ~Copyable {
 
     var isOpen: Bool { number != nil }
 
+    /// Whether a writing end is open somewhere: only without one is there POLLHUP, whatever is still to be read.
+    var isHeld: Bool {
+        guard let number else { return false }
+        var entry = pollfd(fd: number, events: 0, revents: 0)
+        return unsafe clinux_poll(&entry, 1, 0) == 0 || entry.revents & Int16(POLLHUP) == 0
+    }
+
     /// The number to poll; nil while a pause lasts and after the end.
     func number(at now: UInt64) -> Int32? {
         now >= notBefore ? number : nil

@@ -116,6 +116,9 @@ final class ProcessTree {
     /// How many processes are left.
     func survivors() -> Int { walk().count }
 
+    /// How many processes beside the leader have not ended.
+    func others() -> Int { walk().count { $0.pid != leader && !$0.isZombie } }
+
     /// Signals a process of ours and no other.
     ///
     /// A child of the launcher keeps its number until the launcher reaps it. Any other may be reaped by its parent

@@ -17,7 +17,10 @@ struct Bulkhead: AsyncParsableCommand {
             """,
         version: version,
         groupedSubcommands: [
-            CommandGroup(name: "Supervisor:", subcommands: [Serve.self, Status.self, Prune.self]),
+            CommandGroup(
+                name: "Supervisor:",
+                subcommands: [Serve.self, Status.self, Doctor.self, Prune.self]
+            ),
             CommandGroup(
                 name: "Tasks:",
                 subcommands: [
@@ -26,7 +29,7 @@ struct Bulkhead: AsyncParsableCommand {
             ),
             CommandGroup(
                 name: "Handlers and policies:",
-                subcommands: [Plugins.self, Pools.self, PolicyCommand.self]
+                subcommands: [Plugins.self, Pools.self, PolicyCommand.self, Check.self]
             ),
             CommandGroup(name: "Controllers:", subcommands: [OutboxCommand.self]),
         ]

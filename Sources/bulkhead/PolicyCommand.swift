@@ -6,8 +6,8 @@ import BulkheadPolicy
 struct PolicyCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "policy",
-        abstract: "Check and show policies, without a supervisor.",
-        subcommands: [PolicyCheck.self, PolicyShow.self]
+        abstract: "Check, show and learn policies, without a supervisor.",
+        subcommands: [PolicyCheck.self, PolicyShow.self, PolicyLearn.self]
     )
 }
 

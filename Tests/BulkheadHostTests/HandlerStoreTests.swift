@@ -170,4 +170,22 @@ struct HandlerStoreTests {
         let none = refusal { () throws(BulkheadError) in try HandlerStore(copiesFolder: folder("no/copies")) }
         #expect(none?.cause == SystemFailure(ENOENT).description)
     }
+
+    @Test(
+        "a copy that was cleaned away is made anew before a launch, but only from the file that was checked"
+    )
+    func restore() throws {
+        let path = try folder.file("plugins/job", "#!/bin/sh\nexit 1\n", mode: 0o755)
+        let handler = try store.take(path: path)
+        try FileManager.default.removeItem(atPath: handler.copyPath)
+        try store.restore(handler)
+        #expect(store.isReady(handler))
+        try FileManager.default.removeItem(atPath: handler.copyPath)
+        try folder.file("plugins/job", "#!/bin/sh\nexit 2\n", mode: 0o755)
+        let changed = #expect(throws: BulkheadError.self) { try store.restore(handler) }
+        #expect(changed?.code == .conflict && !store.isReady(handler))
+        try FileManager.default.removeItem(atPath: path)
+        let gone = #expect(throws: BulkheadError.self) { try store.restore(handler) }
+        #expect(gone?.code == .notFound)
+    }
 }

@@ -29,6 +29,7 @@ struct MessageCodecTests {
             .event(attempt: 1, line: Array("{}".utf8), truncated: false, length: 2),
             .event(attempt: 1, line: [1], truncated: true, length: 1 << 33),
             .denied(attempt: 1, syscall: 83, count: 100_000),
+            .leftBehind(attempt: 1, processes: 3, holdsPipes: true),
             .finished(attempt: 1, outcome: LaunchOutcome(ending: .exited(code: 75))),
             .finished(attempt: 1, outcome: fullOutcome),
             .challenge(nonce: secret),

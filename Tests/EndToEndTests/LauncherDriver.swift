@@ -19,6 +19,7 @@ struct AttemptReport {
     var stderr: [UInt8] = []
     var lines: [(bytes: [UInt8], truncated: Bool, length: UInt64)] = []
     var denied: [UInt32: UInt64] = [:]
+    var leftBehind: (processes: UInt32, holdsPipes: Bool)?
     var outcome: LaunchOutcome?
     var refusal: (stage: LaunchStage, errno: Int32, detail: String)?
 
@@ -40,6 +41,8 @@ struct AttemptReport {
             lines.append((line, truncated, length))
         case .denied(_, let syscall, let count):
             denied[syscall] = count
+        case .leftBehind(_, let processes, let holdsPipes):
+            leftBehind = (processes, holdsPipes)
         case .finished(_, let outcome):
             self.outcome = outcome
             return true

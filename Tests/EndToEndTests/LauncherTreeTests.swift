@@ -7,6 +7,24 @@ import Testing
 extension LauncherTests {
     @Suite("The tree and its end")
     struct Tree {
+        @Test("what lives on after the handler's own exit is told, and whether it holds the pipes")
+        func leftBehind() throws {
+            let driver = try LauncherDriver()
+            let none = try driver.run(shell("sleep 0 & wait; exit 0"))
+            #expect(none.leftBehind == nil)
+            let held = try driver.run(shell("setsid sleep 100 & exit 0"))
+            #expect(held.leftBehind?.processes == 1 && held.leftBehind?.holdsPipes == true)
+            let silent = try driver.run(
+                shell("setsid sleep 100 <&- >&- 2>&- 3>&- & while [ -e /proc/$!/fd/3 ]; do :; done; exit 0")
+            )
+            #expect(silent.leftBehind?.processes == 1 && silent.leftBehind?.holdsPipes == false)
+            #expect(silent.outcome?.ending == .exited(code: 0))
+            // Of a tree that was stopped it is no wonder that something was left to end.
+            let attempt = try driver.launch(shell("sleep 100 & sleep 100"))
+            try driver.send(.stop(attempt: attempt, reason: .cancelled))
+            #expect(try driver.collect(attempt).leftBehind == nil)
+        }
+
         @Test("a handler that closes fd 3 and floods stdout without end is stopped as asked")
         func flood() throws {
             let driver = try LauncherDriver()

@@ -1,0 +1,93 @@
+public import BulkheadHost
+import BulkheadSandbox
+import BulkheadStore
+import Foundation
+
+/// What a host is like, as far as it decides what Bulkhead can hold on it.
+public struct HostFacts: Sendable, Equatable {
+    /// What the kernel offers.
+    public var features: HostFeatures
+    /// What control groups can be made.
+    public var cgroups: CgroupFacts
+    /// Who may trace whom (`kernel.yama.ptrace_scope`); nil without Yama.
+    public var traceScope: Int?
+    /// The most open files of a process: what it has, and what it may raise that to.
+    public var openFiles: (soft: UInt64, hard: UInt64)
+    /// The version of libseccomp.
+    public var seccompLibrary: String
+    /// The version of SQLite.
+    public var database: String
+    /// Where the database lies.
+    public var state: FolderFacts
+    /// Where scratch folders lie.
+    public var scratch: FolderFacts
+    /// Whether systemd runs the host.
+    public var hasSystemd: Bool
+    /// The systemd units of Bulkhead that are installed.
+    public var units: [String]
+
+    /// Makes facts from their parts.
+    public init(
+        features: HostFeatures,
+        cgroups: CgroupFacts,
+        traceScope: Int?,
+        openFiles: (soft: UInt64, hard: UInt64),
+        seccompLibrary: String,
+        database: String,
+        state: FolderFacts,
+        scratch: FolderFacts,
+        hasSystemd: Bool,
+        units: [String]
+    ) {
+        self.features = features
+        self.cgroups = cgroups
+        self.traceScope = traceScope
+        self.openFiles = openFiles
+        self.seccompLibrary = seccompLibrary
+        self.database = database
+        self.state = state
+        self.scratch = scratch
+        self.hasSystemd = hasSystemd
+        self.units = units
+    }
+
+    /// Compares all facts.
+    public static func == (left: HostFacts, right: HostFacts) -> Bool {
+        left.features == right.features && left.cgroups == right.cgroups
+            && left.traceScope == right.traceScope
+            && left.openFiles == right.openFiles && left.seccompLibrary == right.seccompLibrary
+            && left.database == right.database && left.state == right.state && left.scratch == right.scratch
+            && left.hasSystemd == right.hasSystemd && left.units == right.units
+    }
+
+    private static let unitFolders = [
+        "/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+    ]
+    private static let unitNames = ["bulkhead.service", "bulkhead-tasks.service"]
+
+    /// Looks at this host; changes nothing.
+    ///
+    /// - Parameters:
+    ///   - state: The state folder.
+    ///   - scratch: The folder of scratch folders; nil for the default.
+    /// - Returns: What was found.
+    public static func look(state: String, scratch: String?) -> HostFacts {
+        let features = HostFeatures.probe()
+        let files = FileManager.default
+        let scope = try? String(contentsOfFile: "/proc/sys/kernel/yama/ptrace_scope", encoding: .utf8)
+        return HostFacts(
+            features: features,
+            cgroups: .look(features),
+            traceScope: scope.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) },
+            openFiles: HostFeatures.openFiles,
+            seccompLibrary: CompiledSandbox.libraryVersion,
+            database: Store.libraryVersion,
+            state: .look(at: state),
+            scratch: .look(at: scratch ?? ScratchFolders.defaultRoot(statePath: state)),
+            hasSystemd: files.fileExists(atPath: "/run/systemd/system"),
+            units: unitNames.filter { unit in
+                unitFolders.contains { files.fileExists(atPath: "\($0)/\(unit)") }
+            }
+        )
+    }
+}
