@@ -51,18 +51,13 @@ let package = Package(
     ],
     targets: [
         .target(name: "CLinux"),
-        .systemLibrary(
-            name: "CSeccomp",
-            pkgConfig: "libseccomp",
-            providers: [.apt(["libseccomp-dev"])]
-        ),
 
         .target(name: "BulkheadCore", swiftSettings: strict),
         .target(name: "BulkheadLaunch", swiftSettings: strict),
         .target(name: "BulkheadPolicy", dependencies: ["BulkheadCore", yams], swiftSettings: strict),
         .target(
             name: "BulkheadSandbox",
-            dependencies: ["BulkheadCore", "BulkheadPolicy", "CLinux", "CSeccomp"],
+            dependencies: ["BulkheadCore", "BulkheadPolicy", "CLinux"],
             swiftSettings: strict
         ),
         .target(
@@ -168,6 +163,13 @@ var fuzzers: [Target] {
             name: "policy-fuzzer",
             dependencies: ["BulkheadPolicy"],
             path: "Tests/Fuzzers/Policy",
+            exclude: ["corpus"],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]
+        ),
+        .executableTarget(
+            name: "profile-fuzzer",
+            dependencies: ["BulkheadPolicy", "BulkheadSandbox"],
+            path: "Tests/Fuzzers/Profile",
             exclude: ["corpus"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]
         ),

@@ -10,11 +10,7 @@ public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 /// Reads JSON (RFC 8259) strictly: one value, valid UTF-8, no duplicate members, bounded nesting.
-public struct JSONParser: ~Copyable {
-    private let bytes: [UInt8]
-    private let depthLimit: Int
-    private var position = 0
-
+public enum JSONParser {
     /// Reads one JSON value that fills the whole text.
     /// - Parameters:
     ///   - bytes: The text in UTF-8; its length is the caller's to bound.
@@ -25,8 +21,7 @@ public struct JSONParser: ~Copyable {
         _ bytes: [UInt8],
         depthLimit: Int = Limits.jsonDepth
     ) throws(JSONError) -> JSONValue {
-        var parser = JSONParser(bytes: bytes, depthLimit: depthLimit)
-        return try parser.document()
+        try JSONReading.read(bytes, depthLimit: depthLimit)
     }
 
     /// Reads one JSON value from a text.
@@ -35,12 +30,46 @@ public struct JSONParser: ~Copyable {
         try parse(Array(text.utf8))
     }
 
+    /// Reads one JSON value that fills the whole text, and where each of its parts stands.
+    /// - Parameters:
+    ///   - bytes: The text in UTF-8; its length is the caller's to bound.
+    ///   - depthLimit: Arrays and objects that may nest.
+    /// - Returns: The value with its places.
+    /// - Throws: ``JSONError`` with what is wrong and where.
+    public static func parseLocated(
+        _ bytes: [UInt8],
+        depthLimit: Int = Limits.jsonDepth
+    ) throws(JSONError) -> LocatedJSON {
+        try JSONReading.read(bytes, depthLimit: depthLimit)
+    }
+}
+
+/// What a text is read into: data, or data that knows where it stood.
+protocol JSONTree {
+    associatedtype Member
+    static func scalar(_ value: JSONValue, at offset: Int) -> Self
+    static func array(_ elements: [Self], at offset: Int) -> Self
+    static func object(_ members: [Member], at offset: Int) -> Self
+    static func member(_ name: String, at offset: Int, _ value: Self) -> Member
+}
+
+/// One reading of a text.
+private struct JSONReading<Tree: JSONTree>: ~Copyable {
+    private let bytes: [UInt8]
+    private let depthLimit: Int
+    private var position = 0
+
+    static func read(_ bytes: [UInt8], depthLimit: Int) throws(JSONError) -> Tree {
+        var reading = JSONReading(bytes: bytes, depthLimit: depthLimit)
+        return try reading.document()
+    }
+
     private init(bytes: [UInt8], depthLimit: Int) {
         self.bytes = bytes
         self.depthLimit = depthLimit
     }
 
-    private mutating func document() throws(JSONError) -> JSONValue {
+    private mutating func document() throws(JSONError) -> Tree {
         skipWhiteSpace()
         let value = try value(depth: 0)
         skipWhiteSpace()
@@ -48,26 +77,33 @@ public struct JSONParser: ~Copyable {
         return value
     }
 
-    private mutating func value(depth: Int) throws(JSONError) -> JSONValue {
+    private mutating func value(depth: Int) throws(JSONError) -> Tree {
         guard let byte = peek else { throw error("the text ends where a value should be") }
+        let start = position
         switch byte {
-        case UInt8(ascii: "{"): return .object(try object(depth: depth + 1))
-        case UInt8(ascii: "["): return .array(try array(depth: depth + 1))
-        case UInt8(ascii: "\""): return .string(try string())
-        case UInt8(ascii: "t"): return try word("true", .bool(true))
-        case UInt8(ascii: "f"): return try word("false", .bool(false))
-        case UInt8(ascii: "n"): return try word("null", .null)
-        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number(try number())
+        case UInt8(ascii: "{"): return .object(try object(depth: depth + 1), at: start)
+        case UInt8(ascii: "["): return .array(try array(depth: depth + 1), at: start)
+        default: return .scalar(try scalar(byte), at: start)
+        }
+    }
+
+    private mutating func scalar(_ first: UInt8) throws(JSONError) -> JSONValue {
+        switch first {
+        case UInt8(ascii: "\""): .string(try string())
+        case UInt8(ascii: "t"): try word("true", .bool(true))
+        case UInt8(ascii: "f"): try word("false", .bool(false))
+        case UInt8(ascii: "n"): try word("null", .null)
+        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): .number(try number())
         default: throw error("no value begins like this")
         }
     }
 
-    private mutating func object(depth: Int) throws(JSONError) -> JSONObject {
+    private mutating func object(depth: Int) throws(JSONError) -> [Tree.Member] {
         try enter(depth)
-        var members: [JSONObject.Member] = []
+        var members: [Tree.Member] = []
         var names: Set<String> = []
         skipWhiteSpace()
-        if take(UInt8(ascii: "}")) { return JSONObject() }
+        if take(UInt8(ascii: "}")) { return [] }
         repeat {
             skipWhiteSpace()
             let start = position
@@ -79,16 +115,16 @@ public struct JSONParser: ~Copyable {
             skipWhiteSpace()
             guard take(UInt8(ascii: ":")) else { throw error("a colon should be here") }
             skipWhiteSpace()
-            members.append(JSONObject.Member(name: name, value: try value(depth: depth)))
+            members.append(Tree.member(name, at: start, try value(depth: depth)))
             skipWhiteSpace()
         } while take(UInt8(ascii: ","))
         guard take(UInt8(ascii: "}")) else { throw error("a comma or a closing brace should be here") }
-        return JSONObject(unique: members)
+        return members
     }
 
-    private mutating func array(depth: Int) throws(JSONError) -> [JSONValue] {
+    private mutating func array(depth: Int) throws(JSONError) -> [Tree] {
         try enter(depth)
-        var elements: [JSONValue] = []
+        var elements: [Tree] = []
         skipWhiteSpace()
         if take(UInt8(ascii: "]")) { return [] }
         repeat {

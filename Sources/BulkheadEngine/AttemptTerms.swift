@@ -76,6 +76,14 @@ extension AttemptTerms {
         object["preset"] = .string(denials.preset.rawValue)
         object["network"] = .string(denials.network.rawValue)
         object["deny"] = .array(denials.deny.map { .string($0.description) })
+        object["profile"] = denials.profile.map { .string($0) }
+        if !denials.others.isEmpty {
+            object["deniedOtherwise"] = .object(
+                denials.others.sorted { $0.key < $1.key }.reduce(into: JSONObject()) { others, call in
+                    others[call.key] = .string(call.value.rawValue)
+                }
+            )
+        }
         return .object(object)
     }
 
@@ -107,6 +115,10 @@ extension AttemptTerms {
         cpu = time("cpu")
         memory = value["memory"]?.integer
         denials = DenialAdvice(Self.sandbox(value, onDenied: onDenied))
+        denials.profile = value["profile"]?.string
+        for member in value["deniedOtherwise"]?.object?.members ?? [] {
+            denials.others[member.name] = member.value.string.flatMap(SandboxPolicy.OnDenied.init(rawValue:))
+        }
         self.hasFilter = hasFilter
         self.handlerFile = handlerFile
         self.policyFile = policyFile

@@ -140,10 +140,10 @@ struct AttemptWatch: Sendable {
         case .memory: return .outOfMemory(limit: terms.memory ?? 0)
         case .syscallDenied:
             // Under errno a single call ends nothing: the one that did was one too many.
-            guard terms.denials.onDenied == .kill, let number = outcome.killedBySyscall else {
-                return .tooManyDenials(limit: Limits.deniedCalls)
-            }
-            return .syscallDenied(name: DeniedCalls.name(of: number))
+            guard let name = outcome.killedBySyscall.map(DeniedCalls.name(of:)),
+                terms.denials.action(on: name) == .kill
+            else { return .tooManyDenials(limit: Limits.deniedCalls) }
+            return .syscallDenied(name: name)
         case .supervisorStop, nil: break
         }
         switch outcome.ending {
@@ -177,7 +177,7 @@ struct AttemptWatch: Sendable {
         finish.outcome = "stopped"
         finish.result = said.result
         finish.progress = said.progress
-        finish.deniedSyscalls = denied.entries(terms.denials.onDenied)
+        finish.deniedSyscalls = denied.entries(terms.denials)
         finish.usage = usage(of: outcome)
         finish.warnings = terms.warnings + said.warnings
         return finish
@@ -200,7 +200,7 @@ struct AttemptWatch: Sendable {
         finish.error = decision.error
         finish.result = said.result
         finish.progress = said.progress
-        finish.deniedSyscalls = denied.entries(terms.denials.onDenied)
+        finish.deniedSyscalls = denied.entries(terms.denials)
         finish.usage = outcome.map(usage)
         finish.warnings =
             terms.warnings + said.warnings + notes(on: outcome) + [decision.warning].compactMap { $0 }

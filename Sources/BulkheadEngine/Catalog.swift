@@ -11,6 +11,9 @@ struct CatalogEntry: Sendable {
     /// As the user knows it; nil where the built-in default holds.
     let policyFile: String?
     let sandbox: PreparedSandbox
+
+    /// What is worth knowing of its profile, with file and line.
+    var profileRemarks: [String] { policy.sandbox.profile?.warnings.map(\.description) ?? [] }
 }
 
 /// Why a task type does not run.

@@ -18,7 +18,7 @@ struct CatalogDraft {
                 policyFile: entry.policyFile,
                 pool: entry.policy.pool,
                 description: entry.policy.description,
-                warnings: entry.sandbox.warnings
+                warnings: entry.sandbox.warnings + entry.profileRemarks
             )
         )
     }

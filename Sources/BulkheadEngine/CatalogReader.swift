@@ -14,6 +14,7 @@ struct CatalogReader: Sendable {
 
     private struct LoadedPolicy {
         var content: [UInt8]
+        var profiles: ProfileFolder
         var result: Result<(Policy, PreparedSandbox), Problem>
     }
 
@@ -180,15 +181,23 @@ struct CatalogReader: Sendable {
     private mutating func loadPolicy(_ path: String?) throws -> (Policy, PreparedSandbox) {
         guard let path else { return (Policy(), try PreparedSandbox(SandboxPolicy())) }
         let content = try PathRules.readFile(path, limit: Limits.policyFileBytes)
-        if let known = policies[path], known.content == content { return try known.result.get() }
-        let result = Result { () throws(Problem) in try read(content, path) }
-        policies[path] = LoadedPolicy(content: content, result: result)
+        if let known = policies[path], known.content == content, known.profiles.isUnchanged {
+            return try known.result.get()
+        }
+        let folderName = shown(path).split(separator: "/").dropLast().joined()
+        let profiles = ProfileFolder(policiesFolder, shown: folderName)
+        let result = Result { () throws(Problem) in try read(content, path, profiles) }
+        policies[path] = LoadedPolicy(content: content, profiles: profiles, result: result)
         return try result.get()
     }
 
-    private func read(_ content: [UInt8], _ path: String) throws(Problem) -> (Policy, PreparedSandbox) {
+    private func read(
+        _ content: [UInt8],
+        _ path: String,
+        _ profiles: ProfileFolder
+    ) throws(Problem) -> (Policy, PreparedSandbox) {
         do {
-            let policy = try PolicyReader.read(content, file: shown(path))
+            let policy = try PolicyReader.read(content, file: shown(path), profiles: profiles.source)
             return (policy, try PreparedSandbox(policy.sandbox))
         } catch {
             throw Self.problem(error)

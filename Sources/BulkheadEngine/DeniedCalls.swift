@@ -16,11 +16,11 @@ struct DeniedCalls: Sendable {
     }
 
     /// The calls for the record, the most frequent first, each with what it met.
-    func entries(_ onDenied: SandboxPolicy.OnDenied) -> [DeniedSyscall] {
+    func entries(_ advice: DenialAdvice) -> [DeniedSyscall] {
         counts.map {
             let name = Self.name(of: $0)
-            let action = AuditRule.action(on: name, onDenied)
-            return DeniedSyscall(name: name, count: Int64(clamping: $1), action: action.rawValue)
+            let action = advice.action(on: name).rawValue
+            return DeniedSyscall(name: name, count: Int64(clamping: $1), action: action)
         }
         .sorted { ($1.count, $0.name) < ($0.count, $1.name) }
     }

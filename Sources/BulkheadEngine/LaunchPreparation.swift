@@ -237,7 +237,8 @@ final class LaunchPreparation: Sendable {
     private func enforcement(_ entry: CatalogEntry, _ plan: LandlockPlan, _ user: LaunchUser?) -> [String] {
         var held = ["no_new_privs", "user \(user?.uid ?? features.user)"]
         if let filter = entry.sandbox.filter {
-            held.append("seccomp \(entry.policy.sandbox.preset.rawValue) \(filter.digest)")
+            let sandbox = entry.policy.sandbox
+            held.append("seccomp \(sandbox.profile?.name ?? sandbox.preset.rawValue) \(filter.digest)")
         }
         if !plan.isEmpty { held.append("landlock \(features.landlockABI)") }
         if entry.policy.limits.cpu != nil { held.append("cpu by rlimit and count") }

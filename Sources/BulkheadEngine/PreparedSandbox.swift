@@ -41,15 +41,18 @@ struct PreparedSandbox: Sendable {
             hasListener: filter.needsListener,
             firstExecNotified: filter.firstExecNotified,
             onDenied: deniedAction,
+            answers: compiled.rules.answers(besides: deniedAction),
             deniedLimit: Limits.deniedCalls
         )
     }
 
+    /// What a denied call meets unless its own rule says something else: under a profile its default.
     private var deniedAction: DeniedAction {
+        if case .denyWith(let errno)? = policy.profile?.fallback { return .errno(Int32(errno)) }
         switch policy.onDenied {
-        case .errno: .errno(Self.operationNotPermitted)
-        case .kill: .kill
-        case .audit: .audit(errno: Self.operationNotPermitted, held: AuditRule.heldNumbers())
+        case .errno: return .errno(Self.operationNotPermitted)
+        case .kill: return .kill
+        case .audit: return .audit(errno: Self.operationNotPermitted, held: AuditRule.heldNumbers())
         }
     }
 

@@ -79,6 +79,7 @@ public struct NotificationRule: Sendable, Equatable {
 
     private let numbers: Numbers
     private let onDenied: DeniedAction
+    private let answers: [UInt32: [DenialAnswer]]
     private var execPending: Bool
 
     /// Makes the rule of an attempt.
@@ -89,6 +90,7 @@ public struct NotificationRule: Sendable, Equatable {
     public init(filter: FilterSpec, numbers: Numbers) {
         self.numbers = numbers
         onDenied = filter.onDenied
+        answers = Dictionary(grouping: filter.answers, by: \.number)
         execPending = filter.firstExecNotified
     }
 
@@ -96,18 +98,30 @@ public struct NotificationRule: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - number: The system call's number.
+    ///   - arguments: Its six arguments.
     ///   - fromHandler: Whether the handler's own process made it.
     /// - Returns: The answer.
-    public mutating func answer(to number: UInt32, fromHandler: Bool) -> NotificationAnswer {
+    public mutating func answer(
+        to number: UInt32,
+        arguments: [UInt64],
+        fromHandler: Bool
+    ) -> NotificationAnswer {
         if number == numbers.rendezvous { return .fail(errno: numbers.noSuchCall) }
         if execPending, fromHandler, number == numbers.execve {
             execPending = false
             return .proceed
         }
-        switch onDenied {
+        switch action(for: number, arguments) {
         case .errno(let errno): return .deny(errno: errno)
         case .kill: return .denyAndKill
         case .audit(let errno, let held): return held.contains(number) ? .deny(errno: errno) : .letThrough
         }
+    }
+
+    private func action(for number: UInt32, _ arguments: [UInt64]) -> DeniedAction {
+        let fitting = answers[number]?.first { answer in
+            answer.conditions.allSatisfy { $0.holds(for: arguments) }
+        }
+        return fitting?.action ?? onDenied
     }
 }

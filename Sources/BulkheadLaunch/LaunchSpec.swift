@@ -68,6 +68,65 @@ public enum DeniedAction: Sendable, Equatable {
     case audit(errno: Int32, held: [UInt32])
 }
 
+/// How one condition on an argument compares; the arguments are unsigned.
+public enum DenialComparison: UInt8, Sendable, Equatable, CaseIterable {
+    case equal = 1
+    case notEqual = 2
+    case less = 3
+    case lessOrEqual = 4
+    case greater = 5
+    case greaterOrEqual = 6
+}
+
+/// A condition on one argument of a denied call: those of its bits that a mask keeps, compared with a value.
+public struct DenialCondition: Sendable, Equatable {
+    /// The argument, from 0 to 5.
+    public var index: UInt8
+    /// How it compares.
+    public var comparison: DenialComparison
+    /// The bits that count.
+    public var mask: UInt64
+    /// With what they are compared.
+    public var value: UInt64
+
+    /// Makes a condition from its fields.
+    public init(index: UInt8, comparison: DenialComparison, mask: UInt64, value: UInt64) {
+        self.index = index
+        self.comparison = comparison
+        self.mask = mask
+        self.value = value
+    }
+
+    func holds(for arguments: [UInt64]) -> Bool {
+        let bits = arguments[Int(index)] & mask
+        return switch comparison {
+        case .equal: bits == value
+        case .notEqual: bits != value
+        case .less: bits < value
+        case .lessOrEqual: bits <= value
+        case .greater: bits > value
+        case .greaterOrEqual: bits >= value
+        }
+    }
+}
+
+/// What one denied call meets, where that is not what every denied call meets.
+public struct DenialAnswer: Sendable, Equatable {
+    /// The system call's number.
+    public var number: UInt32
+    /// The conditions on its arguments, which must all hold; without any it is answered so in any case.
+    public var conditions: [DenialCondition]
+    /// What happens to it.
+    public var action: DeniedAction
+
+    /// Makes an answer from its fields.
+    public init(number: UInt32, conditions: [DenialCondition] = [], action: DeniedAction) {
+        self.number = number
+        self.conditions = conditions
+        self.action = action
+    }
+}
+
 /// A cgroup file that counts kills by the out-of-memory killer in a line `oom_kill N`.
 public struct CgroupOOM: Sendable, Equatable {
     /// Which of the two cgroup versions the file belongs to.
@@ -120,6 +179,8 @@ public struct FilterSpec: Sendable, Equatable {
     public var firstExecNotified: Bool
     /// What a denied call that is answered by notification meets.
     public var onDenied: DeniedAction
+    /// The denied calls that meet something else; the first that fits decides.
+    public var answers: [DenialAnswer]
     /// Denied calls after which the attempt is ended.
     public var deniedLimit: UInt64
 
@@ -129,12 +190,14 @@ public struct FilterSpec: Sendable, Equatable {
         hasListener: Bool = false,
         firstExecNotified: Bool = false,
         onDenied: DeniedAction = .errno(1),
+        answers: [DenialAnswer] = [],
         deniedLimit: UInt64 = LaunchLimits.deniedCalls
     ) {
         self.program = program
         self.hasListener = hasListener
         self.firstExecNotified = firstExecNotified
         self.onDenied = onDenied
+        self.answers = answers
         self.deniedLimit = deniedLimit
     }
 }

@@ -151,7 +151,33 @@ extension FilterSpec {
         writer.put(program)
         writer.put(hasListener)
         writer.put(firstExecNotified)
-        switch onDenied {
+        onDenied.write(to: &writer)
+        writer.put(UInt32(answers.count))
+        for answer in answers { answer.write(to: &writer) }
+        writer.put(deniedLimit)
+    }
+
+    init(from reader: inout ByteReader) throws(CodecError) {
+        let program = try reader.bytes("filter", limit: 8 * LaunchLimits.filterInstructions)
+        guard program.count.isMultiple(of: 8) else { throw .truncated(field: "filter") }
+        let hasListener = try reader.flag("listener")
+        let firstExecNotified = try reader.flag("notified exec")
+        self.init(
+            program: program,
+            hasListener: hasListener,
+            firstExecNotified: firstExecNotified,
+            onDenied: try DeniedAction(from: &reader),
+            answers: try reader.list("denied answers") { reader throws(CodecError) in
+                try DenialAnswer(from: &reader)
+            },
+            deniedLimit: try reader.number(UInt64.self, "denied limit")
+        )
+    }
+}
+
+extension DeniedAction {
+    fileprivate func write(to writer: inout ByteWriter) {
+        switch self {
         case .errno(let errno):
             writer.put(UInt8(1))
             writer.put(errno)
@@ -164,43 +190,55 @@ extension FilterSpec {
             writer.put(UInt32(held.count))
             for number in held { writer.put(number) }
         }
-        writer.put(deniedLimit)
-    }
-
-    init(from reader: inout ByteReader) throws(CodecError) {
-        let program = try reader.bytes("filter", limit: 8 * LaunchLimits.filterInstructions)
-        guard program.count.isMultiple(of: 8) else { throw .truncated(field: "filter") }
-        let hasListener = try reader.flag("listener")
-        let firstExecNotified = try reader.flag("notified exec")
-        let action = try reader.number(UInt8.self, "denied action")
-        let errno = try reader.signed("denied action")
-        self.init(
-            program: program,
-            hasListener: hasListener,
-            firstExecNotified: firstExecNotified,
-            onDenied: try Self.action(action, errno, &reader),
-            deniedLimit: try reader.number(UInt64.self, "denied limit")
-        )
     }
 
     /// The kernel takes errnos of 1 to 4095 alone; another one would let the call appear to succeed.
-    private static func action(
-        _ kind: UInt8,
-        _ errno: Int32,
-        _ reader: inout ByteReader
-    ) throws(CodecError) -> DeniedAction {
+    fileprivate init(from reader: inout ByteReader) throws(CodecError) {
+        let kind = try reader.number(UInt8.self, "denied action")
+        let errno = try reader.signed("denied action")
         if kind == 1 || kind == 3, !(1...4095).contains(errno) {
             throw .unknownValue(field: "denied errno", value: UInt64(UInt32(bitPattern: errno)))
         }
         switch kind {
-        case 1: return .errno(errno)
-        case 2: return .kill
+        case 1: self = .errno(errno)
+        case 2: self = .kill
         case 3:
             let held = try reader.list("held calls") { reader throws(CodecError) in
                 try reader.number(UInt32.self, "held calls")
             }
-            return .audit(errno: errno, held: held)
+            self = .audit(errno: errno, held: held)
         default: throw .unknownValue(field: "denied action", value: UInt64(kind))
         }
+    }
+}
+
+extension DenialAnswer {
+    fileprivate func write(to writer: inout ByteWriter) {
+        writer.put(number)
+        writer.put(UInt32(conditions.count))
+        for condition in conditions {
+            writer.put(condition.index)
+            writer.put(condition.comparison.rawValue)
+            writer.put(condition.mask)
+            writer.put(condition.value)
+        }
+        action.write(to: &writer)
+    }
+
+    fileprivate init(from reader: inout ByteReader) throws(CodecError) {
+        self.init(
+            number: try reader.number(UInt32.self, "denied answer"),
+            conditions: try reader.list("denied answer") { reader throws(CodecError) in
+                let index = try reader.number(UInt8.self, "denied argument")
+                guard index < 6 else { throw .unknownValue(field: "denied argument", value: UInt64(index)) }
+                return DenialCondition(
+                    index: index,
+                    comparison: try reader.value(DenialComparison.self, "denied comparison"),
+                    mask: try reader.number(UInt64.self, "denied mask"),
+                    value: try reader.number(UInt64.self, "denied value")
+                )
+            },
+            action: try DeniedAction(from: &reader)
+        )
     }
 }

@@ -2,6 +2,8 @@
 public struct DenialAdvice: Sendable, Equatable {
     /// What would have to change for a call to go through.
     public enum Way: Sendable, Hashable, Comparable {
+        /// An entry of the profile gives it.
+        case profile
         /// An entry of `allow` gives it.
         case allow
         /// The preset gives it for other arguments; an entry of `allow` gives it whatever they are.
@@ -26,6 +28,10 @@ public struct DenialAdvice: Sendable, Equatable {
     public var deny: [SyscallSelector]
     /// What a denied call meets.
     public var onDenied: SandboxPolicy.OnDenied
+    /// The file of the profile that stands in the place of preset and lists, as the policy names it.
+    public var profile: String?
+    /// The calls that meet something else than ``onDenied``.
+    public var others: [String: SandboxPolicy.OnDenied] = [:]
 
     /// Makes the advice on a policy's denials.
     ///
@@ -35,6 +41,16 @@ public struct DenialAdvice: Sendable, Equatable {
         network = policy.network
         deny = policy.deny
         onDenied = policy.onDenied
+        profile = policy.profile?.name
+        others = policy.profile?.endings(besides: policy.onDenied) ?? [:]
+    }
+
+    /// What a denied call meets, as a record tells it.
+    ///
+    /// - Parameter call: The call's name.
+    /// - Returns: The word of `on-denied`.
+    public func action(on call: String) -> SandboxPolicy.OnDenied {
+        others[call] ?? AuditRule.action(on: call, onDenied)
     }
 
     /// Calls that only a capability opens, and a handler holds none.
@@ -62,8 +78,9 @@ public struct DenialAdvice: Sendable, Equatable {
         if SyscallSelector.names(of: deny).contains(call) { return .denied }
         if AuditRule.held.contains(call) {
             if network == .none { return .network }
-            if call == "socket", preset != .unconfined { return .otherSocket }
+            if call == "socket", profile == nil, preset != .unconfined { return .otherSocket }
         }
+        if profile != nil { return .profile }
         return preset.rules.conditions[call] == nil ? .allow : .allowWhole
     }
 
@@ -92,6 +109,9 @@ public struct DenialAdvice: Sendable, Equatable {
     private func sentence(_ way: Way, _ calls: [String], _ file: String) -> String {
         let names = Self.list(calls)
         switch way {
+        case .profile:
+            return "if the handler needs \(calls.count == 1 ? "it" : names), an entry with SCMP_ACT_ALLOW in "
+                + "\(Self.beside(file, profile ?? "")) gives it"
         case .allow, .allowWhole:
             let entries = calls.prefix(Self.most).joined(separator: ", ")
             let extent = way == .allowWhole ? " whatever the arguments" : ""
@@ -100,7 +120,9 @@ public struct DenialAdvice: Sendable, Equatable {
         case .denied:
             return "\(names): sandbox.syscalls.deny in \(file) names it"
         case .network:
-            let line = preset == .network || preset == .unconfined ? "network: host" : "preset: network"
+            let line =
+                profile != nil || preset == .network || preset == .unconfined
+                ? "network: host" : "preset: network"
             return "\(names): sockets that leave the task come with sandbox.\(line) in \(file)"
         case .otherSocket:
             let given =
@@ -114,6 +136,11 @@ public struct DenialAdvice: Sendable, Equatable {
         case .reachesOthers:
             return "\(names): nothing should give what reaches into other processes"
         }
+    }
+
+    /// The path of a file in the folder of another one.
+    private static func beside(_ file: String, _ name: String) -> String {
+        (file.split(separator: "/").dropLast() + [name[...]]).joined(separator: "/")
     }
 
     /// Names that a sentence shows of many.

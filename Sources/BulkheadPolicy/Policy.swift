@@ -128,8 +128,10 @@ public struct SandboxPolicy: Sendable, Equatable {
     public var allow: [SyscallSelector] = []
     /// System calls taken away.
     public var deny: [SyscallSelector] = []
-    /// What a denied call meets.
+    /// What a denied call meets; a profile's rules say it for each call.
     public var onDenied = OnDenied.errno
+    /// An OCI profile in the place of preset, lists and `onDenied`; the files are then those of `default`.
+    public var profile: SeccompProfile?
     /// Absolute paths that may be read beyond the preset's.
     public var read: [String] = []
     /// Absolute paths that may be written beyond the preset's.

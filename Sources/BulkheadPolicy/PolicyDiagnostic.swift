@@ -24,9 +24,9 @@ public struct PolicyDiagnostic: Error, Sendable, Equatable, CustomStringConverti
     public var description: String { "\(file):\(line):\(column): \(message)" }
 }
 
-/// Everything that is wrong in a file, at least one thing, in the file's order.
+/// Everything that is wrong in a file and in those that it names, at least one thing, in each file's order.
 public struct PolicyDiagnostics: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The diagnostics, by line and column.
+    /// The diagnostics, by file, line and column.
     public let all: [PolicyDiagnostic]
 
     /// The diagnostic that comes first in the file.
@@ -40,7 +40,7 @@ public struct PolicyDiagnostics: Error, Sendable, Equatable, CustomStringConvert
 
     /// Makes a collection in the file's order; nil where nothing is wrong.
     public init?(_ diagnostics: [PolicyDiagnostic]) {
-        all = diagnostics.sorted { ($0.line, $0.column) < ($1.line, $1.column) }
+        all = diagnostics.sorted { ($0.file, $0.line, $0.column) < ($1.file, $1.line, $1.column) }
         guard let first = all.first else { return nil }
         self.first = first
     }
@@ -67,6 +67,11 @@ final class Findings {
         all.append(
             PolicyDiagnostic(file: file, line: position.line, column: position.column, message: message)
         )
+    }
+
+    /// Takes what is wrong in a file that this one names.
+    func take(_ diagnostics: PolicyDiagnostics) {
+        all += diagnostics.all.prefix(max(Self.most - all.count, 0))
     }
 
     /// Ends the reading: throws where anything was found.

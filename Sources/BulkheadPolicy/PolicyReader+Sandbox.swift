@@ -2,16 +2,16 @@ import BulkheadCore
 
 extension PolicyReader {
     static let sandbox = KeyTable<PolicyDraft>(
-        unenforced: [
-            "seccomp-profile":
-                "this version does not enforce OCI profiles yet, so it is refused rather than ignored; "
-                + "use preset and syscalls"
-        ],
         keys: [
             "preset": { value, draft in
                 draft.policy.sandbox.preset = value.choice() ?? draft.policy.sandbox.preset
+                draft.replaced.append(value)
             },
-            "syscalls": { value, draft in syscalls.read(value, into: &draft) },
+            "syscalls": { value, draft in
+                syscalls.read(value, into: &draft)
+                draft.replaced.append(value)
+            },
+            "seccomp-profile": { value, draft in draft.profile = value },
             "read": { value, draft in draft.policy.sandbox.read = value.paths() },
             "write": { value, draft in draft.policy.sandbox.write = value.paths() },
             "network": { value, draft in draft.network = value.choice() },
@@ -34,6 +34,22 @@ extension PolicyReader {
 }
 
 extension KeyedValue {
+    /// The name of a profile's file beside the policy.
+    func profileName() -> String? {
+        guard let text = text("the name of a profile's file", bytes: 255) else { return nil }
+        guard !text.utf8.contains(UInt8(ascii: "/")) else {
+            refuse(
+                "\(Self.quoted(text)) is a path; put the profile beside the policy and write its file name"
+            )
+            return nil
+        }
+        guard text.hasSuffix(".json"), !text.hasPrefix(".") else {
+            refuse("\(Self.quoted(text)) is no profile's name; it ends in .json and begins with no dot")
+            return nil
+        }
+        return text
+    }
+
     /// Names of system calls and groups.
     func selectors() -> [SyscallSelector] {
         guard let entries = list("system calls and @groups", most: Limits.syscallEntries) else { return [] }

@@ -1,4 +1,4 @@
-import BulkheadCore
+public import BulkheadCore
 
 /// Reads policy files: strict, and with everything that is wrong told at once.
 public enum PolicyReader {
@@ -6,9 +6,14 @@ public enum PolicyReader {
     /// - Parameters:
     ///   - bytes: The text, at most ``Limits/policyFileBytes``.
     ///   - file: The file's name, for messages.
+    ///   - profiles: Where the OCI profile that it may name is found; nil refuses a policy that names one.
     /// - Returns: The policy, each default filled in.
-    /// - Throws: What is wrong, at least one diagnostic.
-    public static func read(_ bytes: [UInt8], file: String) throws(PolicyDiagnostics) -> Policy {
+    /// - Throws: What is wrong with the policy or its profile, at least one diagnostic.
+    public static func read(
+        _ bytes: [UInt8],
+        file: String,
+        profiles: ProfileSource? = nil
+    ) throws(PolicyDiagnostics) -> Policy {
         let findings = Findings(file: file)
         guard let root = try YAMLSource.read(bytes, file: file) else {
             findings.add("the file is empty; {} is the built-in policy", at: YAMLPosition(line: 1, column: 1))
@@ -17,7 +22,7 @@ public enum PolicyReader {
         }
         var draft = PolicyDraft()
         keys.read(KeyedValue(node: root, key: "", findings: findings), into: &draft)
-        let policy = draft.resolved(findings)
+        let policy = draft.resolved(findings, profiles)
         try findings.conclude()
         return policy
     }
@@ -115,24 +120,91 @@ public enum PolicyReader {
     private static let mostFiles = 1_048_576
 }
 
+/// Where the profiles that policies name are found.
+public struct ProfileSource: Sendable {
+    /// The host for which they are read.
+    public let host: ProfileHost
+    /// Reads a profile's file.
+    public let open: @Sendable (String) throws(BulkheadError) -> File
+
+    /// A file as it was read.
+    public struct File: Sendable {
+        /// Its name for messages.
+        public let shown: String
+        /// What it holds.
+        public let bytes: [UInt8]
+
+        /// Makes a file.
+        ///
+        /// - Parameters:
+        ///   - shown: Its name for messages.
+        ///   - bytes: What it holds, at most one byte more than ``Limits/profileBytes``.
+        public init(shown: String, bytes: [UInt8]) {
+            self.shown = shown
+            self.bytes = bytes
+        }
+    }
+
+    /// Makes a source.
+    ///
+    /// - Parameters:
+    ///   - host: The host for which profiles are read.
+    ///   - open: Reads the file of a name; it holds no slash.
+    public init(host: ProfileHost, open: @escaping @Sendable (String) throws(BulkheadError) -> File) {
+        self.host = host
+        self.open = open
+    }
+}
+
 /// A policy while its file is being read, with what later keys decide.
 struct PolicyDraft {
     var policy = Policy()
     var network: SandboxPolicy.Network?
     var deny: KeyedValue?
+    var profile: KeyedValue?
+    /// The keys in whose place a profile stands.
+    var replaced: [KeyedValue] = []
 
     /// Fills in what depends on other keys, and checks what only the whole shows.
-    func resolved(_ findings: Findings) -> Policy {
+    func resolved(_ findings: Findings, _ profiles: ProfileSource?) -> Policy {
         var policy = policy
         policy.sandbox.network = network ?? policy.sandbox.preset.network
-        if findings.all.isEmpty, let deny {
+        if let profile { read(profile, from: profiles, into: &policy.sandbox) }
+        if findings.all.isEmpty, let deciding = profile ?? deny {
             do {
                 _ = try SystemCallRules(policy.sandbox)
             } catch {
-                findings.add(error.message, at: deny.node.position)
+                findings.add(error.message, at: deciding.node.position)
             }
         }
         return policy
+    }
+
+    private func read(_ value: KeyedValue, from profiles: ProfileSource?, into sandbox: inout SandboxPolicy) {
+        for other in replaced {
+            other.refuse(
+                "a profile stands in the place of preset and syscalls; leave this or seccomp-profile out"
+            )
+        }
+        guard let name = value.profileName() else { return }
+        guard let profiles else { return value.refuse("there is no folder of profiles here") }
+        do throws(BulkheadError) {
+            let file = try profiles.open(name)
+            do throws(PolicyDiagnostics) {
+                let profile = try ProfileReader.read(
+                    file.bytes,
+                    name: name,
+                    file: file.shown,
+                    host: profiles.host
+                )
+                sandbox.profile = profile
+                sandbox.onDenied = profile.fallback == .denyAndEnd ? .kill : .errno
+            } catch {
+                value.findings.take(error)
+            }
+        } catch {
+            value.refuse(error.description)
+        }
     }
 }
 

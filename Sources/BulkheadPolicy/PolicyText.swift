@@ -29,13 +29,16 @@ extension Policy {
 
 extension SandboxPolicy {
     fileprivate var lines: [String] {
-        let inner =
-            [
+        let calls =
+            profile.map { ["seccomp-profile: \(YAMLText.quoted($0.name))"] } ?? [
                 "preset: \(preset.rawValue)",
                 "syscalls:",
                 YAMLText.list("  allow", allow.map(\.description)),
                 YAMLText.list("  deny", deny.map(\.description)),
                 "  on-denied: \(onDenied.rawValue)",
+            ]
+        let inner =
+            calls + [
                 YAMLText.list("read", read),
                 YAMLText.list("write", write),
                 "network: \(network.rawValue)",

@@ -119,9 +119,15 @@ public struct SyscallTable: Sendable {
         Set(Architecture.allCases.flatMap { table(of: $0).all.map(\.name) }).sorted()
     }()
 
+    /// A 64-bit FNV-1a hash of the whole table, by which what was worked out from another one is told apart.
+    public let digest: UInt64
+
     private init(architecture: Architecture, entries: String) {
         let calls = entries.split(whereSeparator: \.isWhitespace).map(Self.entry)
         self.architecture = architecture
+        digest = (architecture.rawValue + entries).utf8.reduce(0xCBF2_9CE4_8422_2325) { hash, byte in
+            (hash ^ UInt64(byte)) &* 0x100_0000_01B3
+        }
         all = calls
         byNumber = Dictionary(uniqueKeysWithValues: calls.enumerated().map { ($1.number, $0) })
         byName = Dictionary(uniqueKeysWithValues: calls.enumerated().map { ($1.name, $0) })

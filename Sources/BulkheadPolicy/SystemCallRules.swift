@@ -12,6 +12,9 @@ public import BulkheadCore
 /// A call that no rule names is refused (EPERM); a number that the table does not know answers ENOSYS. An entry
 /// of another architecture is killed. Where only `deny` asks for a filter (`unconfined` with `network: host`), an
 /// unknown number goes through.
+///
+/// With an OCI profile its own precedence (``SeccompProfile``) stands in the place of 1, 3 and 4; 2 holds over it,
+/// and so does the end of every entry of another architecture.
 public struct SystemCallRules: Sendable, Hashable {
     /// The architecture whose numbers these are.
     public let architecture: Architecture
@@ -27,31 +30,33 @@ public struct SystemCallRules: Sendable, Hashable {
     /// - Parameters:
     ///   - policy: The sandbox part of a policy.
     ///   - table: The system calls of the host.
-    /// - Throws: An error of the code `invalidSetting` where `deny` takes away what every launch needs.
+    /// - Throws: An error of the code `invalidSetting` where `deny` or a profile takes away what every launch
+    ///   needs, or a profile was read for another architecture.
     public init(_ policy: SandboxPolicy, table: SyscallTable = .current) throws(BulkheadError) {
-        let denied = SyscallSelector.names(of: policy.deny)
-        let essential = Self.essential.intersection(denied).sorted()
-        guard essential.isEmpty else {
-            throw BulkheadError(
-                .invalidSetting,
-                "sandbox.syscalls.deny takes away \(essential.joined(separator: ", ")), which every program needs",
-                advice: "Leave it out; in a group, take it out again with \"!\(essential[0])\"."
-            )
+        let basis: RuleBasis
+        if let profile = policy.profile {
+            guard profile.architecture == table.architecture else {
+                throw BulkheadError(
+                    .invalidSetting,
+                    "\(profile.name) was read for \(profile.architecture.rawValue), not for this machine"
+                )
+            }
+            basis = .profile(profile)
+        } else {
+            let names = NamedCalls(policy)
+            try names.checkEssential()
+            basis = .names(names)
         }
-        let allowed = SyscallSelector.names(of: policy.allow)
-        let preset = policy.preset.rules
         let network = NetworkRule(policy.network)
         var rules: [UInt32: SyscallRule] = [:]
         for call in table.all {
-            let given = allowed.contains(call.name) ? SyscallRule.always(.allow) : preset.rule(for: call.name)
-            let rule = denied.contains(call.name) ? nil : given.map { network.narrow($0, call.name) }
-            rules[call.number] = (rule ?? .always(.deny)).narrowed(by: call)
+            rules[call.number] = network.narrow(basis.rule(for: call), call.name).narrowed(by: call)
         }
         architecture = table.architecture
         self.rules = rules
-        unknown = preset.givesEverything && policy.network == .host ? .allow : .unimplemented
-        warnings =
-            network.warnings(allowed: allowed.subtracting(denied)) + AuditRule.warnings(policy.onDenied)
+        unknown = policy.network == .host && basis.unknown.passes ? basis.unknown : .unimplemented
+        warnings = network.warnings(allowed: basis.allowed) + AuditRule.warnings(policy.onDenied)
+        if let profile = policy.profile { try checkEssential(profile, table) }
     }
 
     /// The verdict on a call of this architecture.
@@ -80,27 +85,110 @@ public struct SystemCallRules: Sendable, Hashable {
 
     /// Whether the first exec, the launch of the handler itself, meets a rule that refuses it, and so must be
     /// let through by the filter's listener.
-    public var refusesExec: Bool { rule(named: "execve")?.inside != .allow }
+    public var refusesExec: Bool { rule(named: "execve")?.otherwise.passes != true }
 
     /// Whether a handler can make a Unix socket that reaches a path or an abstract name of its choice: any
     /// `socket`, a datagram pair, or a ring of io_uring.
     public var givesUnixSockets: Bool {
-        func gives(_ name: String, _ arguments: [UInt64]) -> Bool {
-            rule(named: name)?.verdict(for: arguments) == .allow
-        }
-        let types: [UInt64] = [1, 2, 3, 5]  // stream, datagram, raw (a datagram for Unix), seqpacket
         let unix = AddressFamily.unix
-        return types.contains { gives("socket", [unix, $0, 0, 0, 0, 0]) }
-            || [2, 3].contains { gives("socketpair", [unix, $0, 0, 0, 0, 0]) }
-            || gives("io_uring_setup", [0, 0, 0, 0, 0, 0])
+        let flags: [UInt64] = [0, 0o4000, 0o2000000, 0o2004000]  // SOCK_NONBLOCK, SOCK_CLOEXEC
+        // A raw Unix socket is a datagram socket by another name.
+        let datagrams = [2, 3].flatMap { type in flags.map { type | $0 } } as [UInt64]
+        return gives("socket", [0: unix])
+            || datagrams.contains { gives("socketpair", [0: unix, 1: $0]) }
+            || gives("io_uring_setup", [:])
+    }
+
+    /// Whether some call with these arguments goes through, whatever the others are.
+    private func gives(_ name: String, _ known: [Int: UInt64]) -> Bool {
+        rule(named: name)?.mayPass(given: known) ?? false
     }
 
     private func rule(named name: String) -> SyscallRule? {
         SyscallTable.table(of: architecture).number(of: name).flatMap { rules[$0] }
     }
 
+    /// What every launch needs a profile must give whatever the arguments; of execve that it is given or answered
+    /// by the listener, which lets the launch's own one through.
+    private func checkEssential(_ profile: SeccompProfile, _ table: SyscallTable) throws(BulkheadError) {
+        var missing = NamedCalls.essential.sorted().filter { name in
+            rule(named: name)?.verdicts.allSatisfy(\.passes) != true
+        }
+        if let exec = rule(named: "execve"),
+            !exec.branches.isEmpty || !(exec.otherwise.passes || exec.otherwise.isRecorded)
+        {
+            missing.append("execve")
+        }
+        guard !missing.isEmpty else { return }
+        throw BulkheadError(
+            .invalidSetting,
+            "the profile \(profile.name) does not give \(missing.joined(separator: ", ")) whatever the arguments, "
+                + "and every launch needs that",
+            advice: "Name it in an entry with SCMP_ACT_ALLOW and without args."
+        )
+    }
+}
+
+/// What a policy's rules begin with: preset and lists, or a profile.
+private enum RuleBasis {
+    case names(NamedCalls)
+    case profile(SeccompProfile)
+
+    func rule(for call: Syscall) -> SyscallRule {
+        switch self {
+        case .names(let names): names.rule(for: call.name)
+        case .profile(let profile): profile.rule(for: call)
+        }
+    }
+
+    /// What happens to a number that the table does not know, as long as the network is the host's.
+    var unknown: Verdict {
+        switch self {
+        case .names(let names): names.preset.givesEverything ? .allow : .unimplemented
+        case .profile(let profile): profile.fallback
+        }
+    }
+
+    /// The calls that the policy asks for by name.
+    var allowed: Set<String> {
+        switch self {
+        case .names(let names): names.allowed.subtracting(names.denied)
+        case .profile(let profile):
+            Set(profile.entries.filter { $0.verdict.passes }.flatMap { $0.names.keys })
+        }
+    }
+}
+
+/// The preset and the lists of a policy.
+private struct NamedCalls {
+    let preset: PresetRules
+    let allowed: Set<String>
+    let denied: Set<String>
+
+    init(_ policy: SandboxPolicy) {
+        preset = policy.preset.rules
+        allowed = SyscallSelector.names(of: policy.allow)
+        denied = SyscallSelector.names(of: policy.deny)
+    }
+
+    func rule(for name: String) -> SyscallRule {
+        if denied.contains(name) { return .always(.deny) }
+        if allowed.contains(name) { return .always(.allow) }
+        return preset.rule(for: name) ?? .always(.deny)
+    }
+
+    func checkEssential() throws(BulkheadError) {
+        let taken = Self.essential.intersection(denied).sorted()
+        guard !taken.isEmpty else { return }
+        throw BulkheadError(
+            .invalidSetting,
+            "sandbox.syscalls.deny takes away \(taken.joined(separator: ", ")), which every program needs",
+            advice: "Leave it out; in a group, take it out again with \"!\(taken[0])\"."
+        )
+    }
+
     /// Without these a program cannot end, return from a signal, or report a failed launch.
-    private static let essential: Set<String> = ["exit", "exit_group", "rt_sigreturn", "write"]
+    static let essential: Set<String> = ["exit", "exit_group", "rt_sigreturn", "write"]
 }
 
 /// What the key `network` takes from a rule.
@@ -117,9 +205,14 @@ private struct NetworkRule {
         guard isolates else { return rule }
         if Self.ring.contains(name) { return .always(.deny) }
         guard name == "socket" || name == "socketpair" else { return rule }
-        // A rule of a shape that cannot be narrowed gives nothing, so that no family slips through.
-        let given = rule == .always(.allow) ? [ArgumentCase()] : rule.outside == .allow ? [] : rule.cases
-        return .only(given.flatMap { given in AddressFamily.local.compactMap { given.holding(0, to: $0) } })
+        // Each local family as the rule has it, and no other one.
+        let within = rule.branches + [SyscallBranch(ArgumentCase(), rule.otherwise)]
+        let branches = within.flatMap { branch in
+            AddressFamily.local.compactMap { family in
+                branch.when.holding(0, to: family).map { SyscallBranch($0, branch.verdict) }
+            }
+        }
+        return SyscallRule(branches, otherwise: .deny)
     }
 
     func warnings(allowed: Set<String>) -> [String] {

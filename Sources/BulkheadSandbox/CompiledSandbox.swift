@@ -42,18 +42,16 @@ public struct CompiledSandbox: Sendable {
     ///
     /// - Parameter policy: The sandbox part of a policy.
     /// - Returns: The meaning and the filter.
-    /// - Throws: An error of the code `invalidSetting` where the policy takes away what every launch needs, of
-    ///   `internal` where the compiled filter does not do what the policy means: nothing may run under it.
+    /// - Throws: An error of the code `invalidSetting` where the policy takes away what every launch needs or its
+    ///   filter is too long, of `host` where the kernel does not know an answer, of `internal` where the compiled filter does not do what the policy means: nothing may run under it.
     public static func compile(_ policy: SandboxPolicy) throws(BulkheadError) -> CompiledSandbox {
         let rules = try SystemCallRules(policy)
         guard !rules.givesEverything else { return CompiledSandbox(rules: rules, filter: nil) }
-        let key = CacheKey(rules: rules)
+        let key = FilterCache.Key(rules, kernel: .running)
         if let known = cache.withLock({ $0[key] }) { return CompiledSandbox(rules: rules, filter: known) }
+        try KernelActions.running.check(rules)
         let filter = try checkedFilter(rules)
-        cache.withLock { kept in
-            if kept.count >= cacheLimit { kept.removeAll() }
-            kept[key] = filter
-        }
+        cache.withLock { $0.keep(filter, for: key) }
         return CompiledSandbox(rules: rules, filter: filter)
     }
 
@@ -70,29 +68,12 @@ public struct CompiledSandbox: Sendable {
         } catch {
             throw BulkheadError(
                 .internal,
-                "libseccomp \(FilterCompiler.libraryVersion) compiled the policy into another filter than it means",
+                "the policy was compiled into another filter than it means",
                 cause: "\(error)",
                 advice: "Nothing runs under this policy. Please report the policy and this text."
             )
         }
     }
 
-    /// What a filter depends on: the meaning with its table and architecture, and the compiler.
-    private struct CacheKey: Hashable {
-        let architecture: Architecture
-        let rules: [UInt32: SyscallRule]
-        let unknown: Verdict
-        let library = FilterCompiler.libraryVersion
-
-        init(rules: SystemCallRules) {
-            architecture = rules.architecture
-            self.rules = rules.rules
-            unknown = rules.unknown
-        }
-    }
-
-    /// Filters kept in memory at most, of some kilobytes each.
-    private static let cacheLimit = 256
-
-    private static let cache = Mutex<[CacheKey: CompiledFilter]>([:])
+    private static let cache = Mutex(FilterCache())
 }

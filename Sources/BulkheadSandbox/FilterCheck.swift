@@ -26,8 +26,8 @@ public struct FilterMismatch: Error, Sendable, Equatable, CustomStringConvertibl
 /// Compares a filter with the rules that it was made from.
 ///
 /// It asks for every known number, unknown numbers, foreign entries, and around every edge of each argument
-/// rule. The compiler is no part of the trusted base then: libseccomp 2.6.1 mended merged 64-bit comparisons
-/// that weakened filters (GHSA-4q85-33p6-j5g6).
+/// rule. The compiler is no part of the trusted base then: such programs have been wrong in the best of compilers
+/// (libseccomp's merged 64-bit comparisons, GHSA-4q85-33p6-j5g6).
 public struct FilterCheck: Sendable {
     private let rules: SystemCallRules
     private let rendezvous: UInt32?
@@ -58,7 +58,7 @@ public struct FilterCheck: Sendable {
                 count += 1
             }
         }
-        for (number, rule) in rules.rules where !rule.cases.isEmpty {
+        for (number, rule) in rules.rules where !rule.branches.isEmpty {
             for arguments in FilterEdges(rule).vectors {
                 try compare(evaluator, rules.architecture.auditNumber, number, arguments)
                 count += 1
@@ -125,8 +125,10 @@ extension Verdict {
     var filterReturn: UInt32 {
         switch self {
         case .allow: 0x7FFF_0000
-        case .deny: 0x7FC0_0000
+        case .log: 0x7FFC_0000
+        case .deny, .denyWith, .denyAndEnd: 0x7FC0_0000
         case .fail(let errno): 0x0005_0000 | UInt32(errno)
+        case .trap: 0x0003_0000
         case .kill: 0x8000_0000
         }
     }

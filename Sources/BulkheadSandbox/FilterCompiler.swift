@@ -1,171 +1,162 @@
 import BulkheadCore
 import BulkheadPolicy
 import CLinux
-import CSeccomp
-import Glibc
-import Synchronization
 
-/// Turns rules into a BPF program, by libseccomp.
+/// Turns rules into a BPF program.
 ///
-/// libseccomp is handed numbers, never names: the numbers are Bulkhead's own table's. What comes out is not
-/// trusted; ``FilterCheck`` compares it with the rules.
+/// It is Bulkhead's own, since the library for it, libseccomp 2.5, compares whole registers: an order or an
+/// inequality on a 32-bit argument, which OCI profiles ask for, passes once a high bit is set (as CVE-2019-10063),
+/// and rules of one call with several verdicts have no order there. What comes out is not trusted:
+/// ``FilterCheck`` compares it with the rules, by ``FilterEvaluator``, which follows the kernel.
+///
+/// The program asks for the architecture, then finds the number in a balanced tree of ranges; each leaf answers, or
+/// looks at arguments branch by branch.
 enum FilterCompiler {
     /// The number that hands the launcher its listener; see `CLINUX_RENDEZVOUS_SYSCALL`.
     static let rendezvous = UInt32(CLINUX_RENDEZVOUS_SYSCALL)
 
-    /// The version of the library that compiles.
-    static var libraryVersion: String {
-        guard let version = unsafe seccomp_version() else { return "unknown" }
-        return unsafe "\(version.pointee.major).\(version.pointee.minor).\(version.pointee.micro)"
-    }
+    /// Raised whenever the same rules come out as another program.
+    static let version = 1
 
-    /// Compiles rules of the architecture that this program was built for.
+    /// Compiles rules.
     ///
     /// - Parameter rules: The rules.
     /// - Returns: The program, unchecked.
-    /// - Throws: An error of the code `internal` that names what the library refused.
+    /// - Throws: An error of the code `invalidSetting` where it is longer than the kernel takes.
     static func compile(_ rules: SystemCallRules) throws(BulkheadError) -> FilterProgram {
-        guard rules.architecture == .current else {
+        let ranges = ranges(of: rules)
+        let instructions =
+            [
+                .load(FilterInput.architectureOffset),
+                .jump(.equal, rules.architecture.auditNumber, jumpTrue: 1),
+                .answer(.kill),
+                .load(FilterInput.numberOffset),
+            ] + tree(ranges[...])
+        guard instructions.count <= FilterProgram.maximumInstructions else {
             throw BulkheadError(
-                .internal,
-                "a filter of \(rules.architecture.rawValue) cannot be compiled here"
+                .invalidSetting,
+                "the filter needs \(instructions.count) instructions, and the kernel takes "
+                    + "\(FilterProgram.maximumInstructions)",
+                advice: "Have fewer rules that look at arguments."
             )
         }
-        return try library.withLock { _ throws(BulkheadError) in try program(rules) }
+        return FilterProgram(instructions)
     }
 
-    /// The library keeps what it learnt of the kernel in plain globals, so one thread at a time uses it.
-    private static let library = Mutex(())
+    // MARK: Numbers
 
-    private static func program(_ rules: SystemCallRules) throws(BulkheadError) -> FilterProgram {
-        let context = try FilterContext.begin(fallback: rules.unknown)
-        try context.add(.always(.deny), number: rendezvous)
-        for (number, rule) in rules.rules.sorted(by: { $0.key < $1.key }) {
-            try context.add(rule, number: number)
+    /// Numbers from the first up to the next range's first.
+    private struct Range {
+        var first: UInt32
+        var rule: SyscallRule
+    }
+
+    /// Every number of 32 bits, neighbours of one verdict joined.
+    private static func ranges(of rules: SystemCallRules) -> [Range] {
+        let unknown = SyscallRule.always(rules.unknown)
+        var known = rules.rules
+        known[rendezvous] = .always(.deny)
+        var ranges: [Range] = []
+        func add(_ first: UInt32, _ rule: SyscallRule) {
+            guard ranges.last?.rule != rule else { return }
+            ranges.append(Range(first: first, rule: rule))
         }
-        return try context.export()
+        var next: UInt32 = 0
+        for (number, rule) in known.sorted(by: { $0.key < $1.key }) {
+            if number > next { add(next, unknown) }
+            add(number, rule)
+            next = number + 1
+        }
+        add(next, unknown)
+        if let foreign = rules.architecture.x32Bit {
+            add(foreign, .always(.kill))
+            add(.max, unknown)
+        }
+        return ranges
+    }
+
+    /// A binary search; a short jump skips at most 255 instructions.
+    private static func tree(_ ranges: ArraySlice<Range>) -> [FilterInstruction] {
+        guard ranges.count > 1 else { return ranges.first.map { code(for: $0.rule) } ?? [] }
+        let middle = (ranges.startIndex + ranges.endIndex) / 2
+        let below = tree(ranges[..<middle])
+        let above = tree(ranges[middle...])
+        let first = ranges[middle].first
+        if let distance = UInt8(exactly: below.count) {
+            return [.jump(.greaterOrEqual, first, jumpTrue: distance)] + below + above
+        }
+        return [.jump(.greaterOrEqual, first, jumpFalse: 1), .skip(below.count)] + below + above
+    }
+
+    // MARK: Arguments
+
+    static func code(for rule: SyscallRule) -> [FilterInstruction] {
+        rule.branches.flatMap { branch in code(for: branch) } + [.answer(rule.otherwise)]
+    }
+
+    /// A branch that answers where all its conditions hold, and else is run past.
+    private static func code(for branch: SyscallBranch) -> [FilterInstruction] {
+        var steps: [ConditionStep] = []
+        for condition in branch.when.conditions {
+            switch ConditionCode(condition) {
+            case .always: continue
+            case .never: return []
+            case .steps(let more):
+                let end = steps.count + more.count
+                steps += more.map { $0.placed(end: end) }
+            }
+        }
+        return laidOut(steps) + [.answer(branch.verdict)]
+    }
+
+    /// Turns steps into instructions, now that all distances are known.
+    private static func laidOut(_ steps: [ConditionStep]) -> [FilterInstruction] {
+        let starts = steps.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.length) }
+        let failure = starts[steps.count] + 1
+        return steps.indices.flatMap { index in
+            let step = steps[index]
+            func distance(_ exit: ConditionStep.Exit) -> UInt8 {
+                let target =
+                    switch exit {
+                    case .next: starts[index + 1]
+                    case .holds: starts[step.end]
+                    case .fails: failure
+                    }
+                // Six conditions of two words have 60 instructions at most.
+                return UInt8(target - starts[index + 1])
+            }
+            return step.loading + [
+                .jump(
+                    step.test,
+                    step.constant,
+                    jumpTrue: distance(step.ifTrue),
+                    jumpFalse: distance(step.ifFalse)
+                )
+            ]
+        }
     }
 }
 
-/// A filter under construction in libseccomp.
-///
-/// Safe, since the pointer is never handed out: it is made by `begin`, freed by `deinit`, and has one owner.
-@safe private struct FilterContext: ~Copyable {
-    private let context: UnsafeMutableRawPointer
-    private let fallback: Verdict
-
-    /// Begins a filter that answers numbers without a rule by the fallback, and kills foreign entries.
-    static func begin(fallback: Verdict) throws(BulkheadError) -> FilterContext {
-        guard let context = unsafe seccomp_init(action(fallback)) else {
-            throw BulkheadError(.internal, "libseccomp cannot begin a filter", cause: errorText(ENOMEM))
-        }
-        let filter = unsafe FilterContext(context, fallback: fallback)
-        try filter.set(SCMP_FLTATR_ACT_BADARCH, action(.kill), "kill other architectures' entries")
-        try filter.set(SCMP_FLTATR_CTL_OPTIMIZE, 2, "sort calls into a tree")
-        return filter
+extension FilterInstruction {
+    /// The comparisons of a jump (linux/bpf_common.h).
+    enum Test: UInt16 {
+        case equal = 0x15
+        case greater = 0x25
+        case greaterOrEqual = 0x35
     }
 
-    private init(_ context: UnsafeMutableRawPointer, fallback: Verdict) {
-        unsafe self.context = unsafe context
-        self.fallback = fallback
+    static func load(_ offset: UInt32) -> FilterInstruction { FilterInstruction(0x20, offset) }
+    static func and(_ mask: UInt32) -> FilterInstruction { FilterInstruction(0x54, mask) }
+    static func skip(_ count: Int) -> FilterInstruction { FilterInstruction(0x05, UInt32(count)) }
+    static func answer(_ verdict: Verdict) -> FilterInstruction {
+        FilterInstruction(0x06, verdict.filterReturn)
     }
-
-    deinit {
-        unsafe seccomp_release(context)
-    }
-
-    /// Adds a rule; the verdict that the filter gives anyhow is not added, since the library refuses that.
-    func add(_ rule: SyscallRule, number: UInt32) throws(BulkheadError) {
-        guard !rule.cases.isEmpty else {
-            try add(rule.outside, number, [])
-            return
-        }
-        guard rule.inside != fallback else {
-            throw BulkheadError(.internal, "the cases of call \(number) cannot be told from unknown numbers")
-        }
-        for combination in rule.cases {
-            try add(rule.inside, number, combination.conditions.map(Self.comparison))
-        }
-        // The library sorts comparisons by descending argument, and within one argument puts masked ones
-        // first: an always-true comparison of argument 0 therefore is the last that a call meets.
-        let otherwise = scmp_arg_cmp(arg: 0, op: SCMP_CMP_GE, datum_a: 0, datum_b: 0)
-        try add(rule.outside, number, [otherwise])
-    }
-
-    func export() throws(BulkheadError) -> FilterProgram {
-        let descriptor = unsafe clinux_memfd("bulkhead-filter")
-        guard descriptor >= 0 else {
-            throw BulkheadError(.host, "no memory file for a compiled filter", cause: errorText(-descriptor))
-        }
-        defer { close(descriptor) }
-        try check(unsafe seccomp_export_bpf(context, descriptor), "export the filter")
-        let bytes = try contents(of: descriptor)
-        guard let program = FilterProgram(bytes: bytes) else {
-            throw BulkheadError(.internal, "libseccomp exported a filter of \(bytes.count) bytes")
-        }
-        return program
-    }
-
-    private func add(
-        _ verdict: Verdict,
-        _ number: UInt32,
-        _ comparisons: [scmp_arg_cmp]
-    ) throws(BulkheadError) {
-        guard verdict != fallback else { return }
-        let result = unsafe comparisons.withUnsafeBufferPointer { buffer in
-            unsafe seccomp_rule_add_array(
-                context,
-                Self.action(verdict),
-                Int32(bitPattern: number),
-                UInt32(buffer.count),
-                buffer.baseAddress
-            )
-        }
-        try check(result, "take a rule for call \(number)")
-    }
-
-    private func set(
-        _ attribute: scmp_filter_attr,
-        _ value: UInt32,
-        _ what: String
-    ) throws(BulkheadError) {
-        try check(unsafe seccomp_attr_set(context, attribute, value), what)
-    }
-
-    private func check(_ result: Int32, _ what: String) throws(BulkheadError) {
-        guard result < 0 else { return }
-        throw BulkheadError(.internal, "libseccomp does not \(what)", cause: errorText(-result))
-    }
-
-    private static func comparison(_ condition: ArgumentCondition) -> scmp_arg_cmp {
-        scmp_arg_cmp(
-            arg: UInt32(condition.index),
-            op: SCMP_CMP_MASKED_EQ,
-            datum_a: condition.mask,
-            datum_b: condition.value
-        )
-    }
-
-    private static func action(_ verdict: Verdict) -> UInt32 {
-        switch verdict {
-        case .allow: CSECCOMP_ACTION_ALLOW
-        case .deny: CSECCOMP_ACTION_NOTIFY
-        case .fail(let errno): cseccomp_action_errno(errno)
-        case .kill: CSECCOMP_ACTION_KILL_PROCESS
-        }
-    }
-
-    private func contents(of descriptor: Int32) throws(BulkheadError) -> [UInt8] {
-        let size = Int(lseek(descriptor, 0, SEEK_END))
-        var bytes = [UInt8](repeating: 0, count: max(size, 0))
-        let count = unsafe bytes.withUnsafeMutableBytes { buffer in
-            unsafe pread(descriptor, buffer.baseAddress, buffer.count, 0)
-        }
-        guard size > 0, count == size else {
-            throw BulkheadError(.host, "a compiled filter cannot be read back", cause: errorText(errno))
-        }
-        return bytes
+    static func jump(
+        _ test: Test,
+        _ constant: UInt32,
+        jumpTrue: UInt8 = 0,
+        jumpFalse: UInt8 = 0
+    ) -> FilterInstruction {
+        FilterInstruction(test.rawValue, jumpTrue: jumpTrue, jumpFalse: jumpFalse, constant)
     }
 }
-
-private func errorText(_ number: Int32) -> String { unsafe String(cString: strerror(number)) }

@@ -19,6 +19,11 @@ public struct FilterInput: Sendable, Hashable {
         self.arguments = arguments
     }
 
+    /// Where the fields stand in `struct seccomp_data`, in bytes.
+    static let numberOffset: UInt32 = 0
+    static let architectureOffset: UInt32 = 4
+    static let argumentsOffset: UInt32 = 16
+
     /// The 32-bit words, in memory order; the instruction pointer, which no rule of ours looks at, is zero.
     var words: [UInt32] {
         [number, architecture, 0, 0]

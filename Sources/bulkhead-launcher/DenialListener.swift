@@ -79,7 +79,13 @@ final class DenialListener {
 
     private func answer(_ notification: clinux_notification, _ listener: Int32, _ handler: pid_t) -> Verdict {
         let number = UInt32(bitPattern: notification.number)
-        switch rule.answer(to: number, fromHandler: pid_t(notification.pid) == handler) {
+        let given = notification.arguments
+        let arguments = [given.0, given.1, given.2, given.3, given.4, given.5]
+        switch rule.answer(
+            to: number,
+            arguments: arguments,
+            fromHandler: pid_t(notification.pid) == handler
+        ) {
         case .fail(let errno):
             _ = clinux_notification_deny(listener, notification.id, errno)
         case .proceed:

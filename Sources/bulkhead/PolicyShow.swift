@@ -7,7 +7,11 @@ import Foundation
 struct PolicyShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show the policy that holds for a type, or what it says of one system call."
+        abstract: "Show the policy that holds for a type, and what it says of system calls.",
+        discussion: """
+            Prints the policy with every default filled in, then, as comments, what happens to each system call and \
+            which line or preset says so. With --json it is one object that has each call by itself.
+            """
     )
 
     @Argument(help: ArgumentHelp("The task type.", valueName: "type"))
@@ -21,22 +25,44 @@ struct PolicyShow: AsyncParsableCommand {
     func run() async throws {
         let type = try TaskType(type)
         let folder = try options.folder()
-        let (policy, file) = try Self.policy(of: type, in: folder)
+        let (policy, lines) = try Self.policy(of: type, in: folder)
+        let rules = try SystemCallRules(policy.sandbox)
+        let reasons = SyscallReasons(policy.sandbox, lines: lines)
         if let syscall {
-            let answer = try SyscallAnswer(syscall, policy.sandbox)
-            return options.json ? Console.data.document(answer.json(type, file)) : answer.write()
+            let call = try SyscallAnswer.call(named: syscall)
+            let answer = SyscallAnswer(call, rules, policy.sandbox, reasons)
+            return write(answer, type, lines?.file, rules.warnings)
         }
+        let answers = SyscallTable.current.all.map { SyscallAnswer($0, rules, policy.sandbox, reasons) }
         if options.json {
-            return Console.data.document(try Self.document(type, policy, file))
+            var document = try Self.document(type, policy, lines?.file)
+            document["architecture"] = .string(Architecture.current.rawValue)
+            document["syscalls"] = .array(answers.map { .object($0.json) })
+            document["warnings"] = .array(rules.warnings.map { .string($0) })
+            return Console.data.document(.object(document))
         }
-        if file == nil {
+        if lines == nil {
             Console.words.line("there is no \(folder)/\(type).yaml: the built-in default policy holds")
         }
-        Console.data.write(Console.data.isTerminal ? Self.visible(policy.text).utf8 : policy.text.utf8)
+        let text = policy.text + SyscallOverview(answers, rules.warnings).text
+        Console.data.write(Console.data.isTerminal ? Self.visible(text).utf8 : text.utf8)
     }
 
-    /// The policy and its file; nil for the built-in default.
-    private static func policy(of type: TaskType, in folder: String) throws -> (Policy, file: String?) {
+    private func write(_ answer: SyscallAnswer, _ type: TaskType, _ file: String?, _ warnings: [String]) {
+        guard options.json else {
+            answer.write()
+            for warning in warnings { Console.data.line("  note: \(warning)") }
+            return
+        }
+        var object: JSONObject = ["type": .string(type.name)]
+        object["file"] = file.map(JSONValue.string)
+        for member in answer.json.members { object[member.name] = member.value }
+        if !warnings.isEmpty { object["warnings"] = .array(warnings.map(JSONValue.string)) }
+        Console.data.document(.object(object))
+    }
+
+    /// The policy and where its lines are; nil for the built-in default.
+    private static func policy(of type: TaskType, in folder: String) throws -> (Policy, lines: PolicyLines?) {
         let path = "\(folder)/\(type).yaml"
         let mistaken = "\(folder)/\(type).yml"
         if FileManager.default.fileExists(atPath: mistaken) {
@@ -47,18 +73,23 @@ struct PolicyShow: AsyncParsableCommand {
         }
         guard FileManager.default.fileExists(atPath: path) else { return (Policy(), nil) }
         do {
-            return (try PolicyReader.read(PolicyFolder.read(path), file: path), path)
+            let bytes = try PolicyFolder.read(path)
+            return (try PolicyFolder.policy(bytes, at: path), try PolicyLines(bytes, file: path))
         } catch let error as PolicyDiagnostics {
             throw Failure(.taskFailed, error.description)
         }
     }
 
-    private static func document(_ type: TaskType, _ policy: Policy, _ file: String?) throws -> JSONValue {
+    private static func document(
+        _ type: TaskType,
+        _ policy: Policy,
+        _ file: String?
+    ) throws -> JSONObject {
         var object: JSONObject = ["type": .string(type.name)]
         object["file"] = file.map(JSONValue.string)
         let node = try YAMLSource.read(Array(policy.text.utf8), file: file ?? "default")
         object["policy"] = node.map { json($0, key: "") } ?? .null
-        return .object(object)
+        return object
     }
 
     /// Keys whose values are numbers; all others are text, as the policy's reader takes them.

@@ -85,6 +85,24 @@ struct JSONTests {
         #expect(try JSONParser.parse("[1,2]") != JSONParser.parse("[2,1]"))
     }
 
+    @Test("a located value knows the byte at which each of its parts begins")
+    func located() throws {
+        let text = #" {"a": [1, "é"], "b": {"c": null}}"#
+        let root = try JSONParser.parseLocated(Array(text.utf8))
+        guard case .object(let members, at: 1) = root else {
+            Issue.record("\(root)")
+            return
+        }
+        #expect(members.map(\.name) == ["a", "b"])
+        #expect(members.map(\.offset) == [2, 18])
+        #expect(members.map(\.value.offset) == [7, 23])
+        #expect(members[0].value == .array([.scalar(1, at: 8), .scalar("é", at: 11)], at: 7))
+        let error = #expect(throws: JSONError.self) {
+            try JSONParser.parseLocated(Array(#"{"a":1,"a":2}"#.utf8))
+        }
+        #expect(error?.offset == 7)
+    }
+
     @Test("control characters are written escaped")
     func escapes() throws {
         let value = JSONValue.string("\u{1b}[31m\u{7f}\0")

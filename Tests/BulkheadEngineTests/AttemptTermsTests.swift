@@ -35,6 +35,9 @@ struct AttemptTermsTests {
             .group("@timer"), SyscallSelector(subject: .name("timer_create"), isNegated: true),
         ]
         #expect(AttemptTerms(terms.value) == terms)
+        terms.denials.profile = "own.json"
+        terms.denials.others = ["keyctl": .errno, "mount": .errno]
+        #expect(AttemptTerms(terms.value) == terms)
     }
 
     @Test("terms that lack something are none")

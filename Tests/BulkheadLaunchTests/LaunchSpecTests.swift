@@ -38,6 +38,16 @@ struct LaunchSpecTests {
             hasListener: true,
             firstExecNotified: true,
             onDenied: .kill,
+            answers: [
+                DenialAnswer(
+                    number: 41,
+                    conditions: [
+                        DenialCondition(index: 5, comparison: .lessOrEqual, mask: 0xFFFF, value: .max)
+                    ],
+                    action: .errno(22)
+                ),
+                DenialAnswer(number: 42, action: .kill),
+            ],
             deniedLimit: 5
         )
         spec.eventLineBytes = 1000

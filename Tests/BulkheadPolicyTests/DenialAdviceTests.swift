@@ -29,6 +29,33 @@ import Testing
         #expect(!text.contains("sandbox.syscalls.allow") && text.contains("mount: nothing should"))
     }
 
+    @Test("under a profile an entry of it gives a call, and what nothing should give is the same")
+    func profile() throws {
+        let text = """
+            {"defaultAction": "SCMP_ACT_KILL",
+             "syscalls": [{"names": ["chown"], "action": "SCMP_ACT_ERRNO"}, {"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}
+            """
+        let profile = try ProfileReader.read(
+            Array(text.utf8),
+            name: "own.json",
+            file: "own.json",
+            host: ProfileHost(kernel: KernelVersion(6, 1))
+        )
+        let advice = advice {
+            $0.profile = profile
+            $0.onDenied = .kill
+        }
+        #expect(advice.action(on: "chown") == .errno)
+        #expect(advice.action(on: "unshare") == .kill)
+        #expect(advice.way(to: "mount") == .administrative)
+        #expect(advice.way(to: "socket") == .network)
+        let sentences = try #require(advice.sentences(on: ["chown"], file: "policies/x.yaml"))
+        #expect(
+            sentences.contains("an entry with SCMP_ACT_ALLOW in policies/own.json gives it"),
+            "\(sentences)"
+        )
+    }
+
     @Test("a call that the policy denies itself is looked for in its deny")
     func denied() {
         let advice = advice { $0.deny = [.group("@timer")] }

@@ -17,7 +17,7 @@ struct PresetsTests {
         for (name, rule) in preset.rules.conditions {
             for architecture in Architecture.allCases {
                 guard let call = SyscallTable.table(of: architecture).syscall(named: name) else { continue }
-                for condition in rule.cases.flatMap(\.conditions) {
+                for condition in rule.branches.flatMap(\.when.conditions) {
                     #expect(call.arguments.indices.contains(condition.index), "\(name)")
                     let mask = condition.mask & call.width(ofArgument: condition.index).mask
                     #expect(condition.value & ~mask == 0, "\(name) asks for a value that no argument has")

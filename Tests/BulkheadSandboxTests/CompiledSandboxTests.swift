@@ -1,6 +1,7 @@
 import BulkheadCore
 import BulkheadPolicy
 import BulkheadSandbox
+import Foundation
 import Testing
 
 @Suite("CompiledSandbox")
@@ -36,6 +37,55 @@ struct CompiledSandboxTests {
             let filter = try #require(try CompiledSandbox.compile(policy).filter)
             #expect(filter.firstExecNotified)
         }
+    }
+
+    @Test("every profile of the fixtures compiles to a filter that does what it means")
+    func profilesCompile() throws {
+        let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .appending(path: "Fixtures/profiles/valid")
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path)
+        #expect(names.count >= 5)
+        for name in names {
+            let bytes = Array(try Data(contentsOf: folder.appending(path: name)))
+            for network in SandboxPolicy.Network.allCases {
+                var policy = SandboxPolicy()
+                policy.network = network
+                policy.profile = try ProfileReader.read(bytes, name: name, file: name, host: .running)
+                let filter = try #require(try CompiledSandbox.compile(policy).filter)
+                #expect(filter.comparisons > 5_000)
+                #expect(filter.instructionCount < 1_000)
+            }
+        }
+    }
+
+    @Test(
+        "a profile that looks at very many arguments is compared in time, one beyond the kernel's length refused"
+    )
+    func longProfiles() throws {
+        func filter(_ requests: Int) throws -> CompiledFilter? {
+            let entries = (0..<requests).map { request in
+                """
+                {"names": ["ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": 25,
+                 "args": [{"index": 1, "value": \(request * 3), "op": "SCMP_CMP_EQ"}]}
+                """
+            }
+            let text =
+                "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": [\(entries.joined(separator: ","))]}"
+            var policy = SandboxPolicy()
+            policy.network = .host
+            policy.profile = try ProfileReader.read(
+                Array(text.utf8),
+                name: "p.json",
+                file: "p.json",
+                host: .running
+            )
+            return try CompiledSandbox.compile(policy).filter
+        }
+        let most = try #require(try filter(150))
+        #expect(most.comparisons < 200_000)
+        let error = #expect(throws: BulkheadError.self) { try filter(1_500) }
+        #expect(error?.code == .invalidSetting)
+        #expect(error?.message.contains("4096") == true)
     }
 
     @Test("a filter kills foreign entries and hands the rendezvous to its listener")

@@ -115,7 +115,7 @@ struct FilterCheckTests {
                 }
             }
         }
-        #expect(caught > 1_000)
+        #expect(caught > 400)
         #expect(missed * 100 < caught)
     }
 
