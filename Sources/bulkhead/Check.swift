@@ -61,7 +61,7 @@ struct Check: AsyncParsableCommand {
         // One run shows what there is to see; a pause before the next would only be waited for.
         once.retry.limit = 0
         let dynamicUsers = subject.dynamicUsers
-        return try await Trial.run(subject.trial(once)) { trial in
+        return try await Trial.run(try subject.trial(once)) { trial in
             let problems = await trial.problems()
             guard problems.isEmpty else { return problems.map { HandlerCheck.Line("file", .wrong, $0) } }
             let digest = await trial.report()?.digest ?? ""

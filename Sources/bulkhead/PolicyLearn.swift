@@ -69,6 +69,13 @@ struct PolicyLearn: AsyncParsableCommand {
                     + "write preset: default or network into it first"
             )
         }
+        guard policy.sandbox.profile == nil else {
+            throw Failure(
+                .wrongUsage,
+                "\(subject.policyFile): a policy is learned within a preset, and an OCI profile stands in its place\n"
+                    + "write preset: default instead of seccomp-profile to learn one"
+            )
+        }
         return policy
     }
 }
@@ -131,7 +138,7 @@ private struct Learning: Sendable {
         var once = policy
         once.retry.limit = 0
         let inputs = inputs.flatMap { [JSONValue](repeating: $0, count: times) }
-        return try await Trial.run(subject.trial(once)) { trial in
+        return try await Trial.run(try subject.trial(once)) { trial in
             let problems = await trial.problems()
             guard problems.isEmpty else { throw NotStarted(reason: problems.joined(separator: "\n")) }
             var done: [TrialRun] = []

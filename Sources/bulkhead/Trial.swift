@@ -2,16 +2,11 @@ import BulkheadCore
 import BulkheadEngine
 import BulkheadPolicy
 import Foundation
+import Glibc
 import Logging
 import ServiceLifecycle
 import Synchronization
 import UnixSignals
-
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
 
 /// A supervisor for a few tasks of one type: in this process, in folders of its own that go when it ends.
 ///
@@ -24,6 +19,8 @@ struct Trial: Sendable {
         var pluginsFolder: String
         /// Its policy, as a file for this trial; nil for the built-in one.
         var policyText: String?
+        /// The OCI profile that it names, as a file for this trial.
+        var profile: ProfileSource.File?
         /// The settings that a launch depends on.
         var scratch: String?
         var dynamicUsers: ClosedRange<UInt32>
@@ -47,7 +44,7 @@ struct Trial: Sendable {
         _ body: @escaping @Sendable (Trial) async throws -> Answer
     ) async throws -> Answer {
         umask(0o077)
-        let folder = try TrialFolder(policy: subject.policyText, of: subject.type)
+        let folder = try TrialFolder(of: subject)
         defer { folder.remove() }
         let observations = Observations()
         let supervisor = try await Supervisor.open(
@@ -197,7 +194,7 @@ private struct TrialFolder {
     var policies: String { path + "/policies" }
 
     /// Makes them, in `/var/tmp` where scratch folders lie by default; handlers of other users pass through.
-    init(policy: String?, of type: TaskType) throws {
+    init(of subject: Trial.Subject) throws {
         let parent =
             FileManager.default.isWritableFile(atPath: "/var/tmp") ? "/var/tmp" : NSTemporaryDirectory()
         path = PathSetting.absolute(parent, below: "/") + "/bulkhead-trial-" + UUID().uuidString.lowercased()
@@ -209,8 +206,11 @@ private struct TrialFolder {
                 )
                 try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: folder)
             }
-            if let policy {
-                try Data(policy.utf8).write(to: URL(fileURLWithPath: "\(policies)/\(type).yaml"))
+            if let policy = subject.policyText {
+                try Data(policy.utf8).write(to: URL(fileURLWithPath: "\(policies)/\(subject.type).yaml"))
+            }
+            if let profile = subject.profile {
+                try Data(profile.bytes).write(to: URL(fileURLWithPath: "\(policies)/\(profile.shown)"))
             }
         } catch {
             remove()

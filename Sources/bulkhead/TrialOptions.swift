@@ -84,7 +84,8 @@ struct TrialSubject: Sendable {
         }
         do {
             let bytes = try PathRules.readFile(path, limit: Limits.policyFileBytes)
-            let policy = try PolicyReader.read(bytes, file: policyFile)
+            let profiles = ProfileSource(host: .running) { name throws(BulkheadError) in try profile(name) }
+            let policy = try PolicyReader.read(bytes, file: policyFile, profiles: profiles)
             _ = try SystemCallRules(policy.sandbox)
             return .success(policy)
         } catch let error as BulkheadError {
@@ -94,12 +95,23 @@ struct TrialSubject: Sendable {
         }
     }
 
+    /// The OCI profile that lies beside the policy under a name.
+    private func profile(_ name: String) throws(BulkheadError) -> ProfileSource.File {
+        let folder = (policyPath ?? "").split(separator: "/").dropLast().joined(separator: "/")
+        let bytes = try PathRules.readFile("/\(folder)/\(name)", limit: Limits.profileBytes)
+        return ProfileSource.File(shown: name, bytes: bytes)
+    }
+
     /// A trial of it under a policy.
-    func trial(_ policy: Policy) -> Trial.Subject {
+    /// - Throws: ``BulkheadError`` where the profile that the policy names cannot be read.
+    func trial(_ policy: Policy) throws(BulkheadError) -> Trial.Subject {
         Trial.Subject(
             type: type,
             pluginsFolder: pluginsFolder,
             policyText: policy.text,
+            profile: try policy.sandbox.profile.map { profile throws(BulkheadError) in
+                try self.profile(profile.name)
+            },
             scratch: scratch,
             dynamicUsers: dynamicUsers
         )
