@@ -180,7 +180,7 @@ actor Dispatcher {
         if state.running.count >= settings.concurrency {
             return "a free slot in pool \(pool) (\(state.running.count) of \(settings.concurrency) are taken)"
         }
-        if !ramp.isOver {
+        if ramp.left == 0, let step = ramp.nextStep, step > now {
             return "its turn: after a start of the supervisor tasks are launched a few at a time"
         }
         return nil
