@@ -44,7 +44,7 @@ public struct Diagnosis: Sendable, Equatable {
     /// Every feature, what is needed most first.
     public var findings: [Finding] {
         [kernel, seccomp, listener, landlock, users, memory, processes, killing]
-            + [state, disk, scratch, openFiles, libraries, database, units]
+            + [state, disk, scratch, openFiles, database, units]
     }
 
     /// Why policies with `enforcement: required` and nothing else do not launch here; empty where they do.
@@ -311,10 +311,6 @@ extension Diagnosis {
         return hard >= 4_096
             ? Finding("open files", .present, text)
             : Finding("open files", .partly, text, advice: "raise it: ulimit -Hn, or LimitNOFILE in the unit")
-    }
-
-    private var libraries: Finding {
-        Finding("libseccomp", .present, "\(facts.seccompLibrary), whose filters are checked")
     }
 
     private var database: Finding {

@@ -13,8 +13,6 @@ public struct HostFacts: Sendable, Equatable {
     public var traceScope: Int?
     /// The most open files of a process: what it has, and what it may raise that to.
     public var openFiles: (soft: UInt64, hard: UInt64)
-    /// The version of libseccomp.
-    public var seccompLibrary: String
     /// The version of SQLite.
     public var database: String
     /// Where the database lies.
@@ -32,7 +30,6 @@ public struct HostFacts: Sendable, Equatable {
         cgroups: CgroupFacts,
         traceScope: Int?,
         openFiles: (soft: UInt64, hard: UInt64),
-        seccompLibrary: String,
         database: String,
         state: FolderFacts,
         scratch: FolderFacts,
@@ -43,7 +40,6 @@ public struct HostFacts: Sendable, Equatable {
         self.cgroups = cgroups
         self.traceScope = traceScope
         self.openFiles = openFiles
-        self.seccompLibrary = seccompLibrary
         self.database = database
         self.state = state
         self.scratch = scratch
@@ -55,7 +51,7 @@ public struct HostFacts: Sendable, Equatable {
     public static func == (left: HostFacts, right: HostFacts) -> Bool {
         left.features == right.features && left.cgroups == right.cgroups
             && left.traceScope == right.traceScope
-            && left.openFiles == right.openFiles && left.seccompLibrary == right.seccompLibrary
+            && left.openFiles == right.openFiles
             && left.database == right.database && left.state == right.state && left.scratch == right.scratch
             && left.hasSystemd == right.hasSystemd && left.units == right.units
     }
@@ -80,7 +76,6 @@ public struct HostFacts: Sendable, Equatable {
             cgroups: .look(features),
             traceScope: scope.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) },
             openFiles: HostFeatures.openFiles,
-            seccompLibrary: CompiledSandbox.libraryVersion,
             database: Store.libraryVersion,
             state: .look(at: state),
             scratch: .look(at: scratch ?? ScratchFolders.defaultRoot(statePath: state)),

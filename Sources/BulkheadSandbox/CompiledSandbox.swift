@@ -30,9 +30,6 @@ public struct CompiledSandbox: Sendable {
     /// The filter that does it; nil where every call goes through.
     public let filter: CompiledFilter?
 
-    /// The version of libseccomp, which compiles filters.
-    public static var libraryVersion: String { FilterCompiler.libraryVersion }
-
     /// What the policy asks for and does not get, as sentences.
     public var warnings: [String] { rules.warnings }
 

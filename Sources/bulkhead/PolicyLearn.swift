@@ -180,6 +180,7 @@ private struct Lesson: Sendable {
         switch way {
         case .allow, .allowWhole: "which the type's policy does not give; sandbox.syscalls.allow would"
         case .denied: "which the type's policy denies itself"
+        case .profile: "which the type's profile does not give"
         case .network: "since sockets that leave the task come with the network alone"
         case .otherSocket: "since the preset gives other sockets than this one"
         case .administrative: "which administers the host"

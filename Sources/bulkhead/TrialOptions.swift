@@ -2,6 +2,7 @@ import ArgumentParser
 import BulkheadCore
 import BulkheadHost
 import BulkheadPolicy
+import BulkheadSandbox
 import Foundation
 
 /// What the verbs take that try a handler out; they talk to nobody.

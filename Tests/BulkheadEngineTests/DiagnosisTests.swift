@@ -21,7 +21,6 @@ import Testing
             cgroups: CgroupFacts(canMakeUnified: true, controllers: ["memory", "pids", "cpu"]),
             traceScope: 1,
             openFiles: (soft: 1_024, hard: 524_288),
-            seccompLibrary: "2.5.4",
             database: "3.51.3",
             state: FolderFacts(path: "/var/lib/bulkhead", type: "ext4", freeBytes: 10 << 30),
             scratch: FolderFacts(path: "/var/lib/bulkhead-scratch", type: "ext4", freeBytes: 10 << 30),

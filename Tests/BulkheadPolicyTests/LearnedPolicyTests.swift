@@ -8,7 +8,7 @@ import Testing
         return Set(
             SyscallTable.current.all.filter { call in
                 guard let rule = rules.rules[call.number] else { return false }
-                return rule.inside == .allow || rule.outside == .allow
+                return rule.otherwise == .allow || rule.branches.contains { $0.verdict == .allow }
             }.map(\.name)
         )
     }
