@@ -18,6 +18,7 @@ public enum SnapshotJSON {
                 "finalBytes": .integer(page.finalBytes),
             ]),
         ]
+        object["historyLost"] = report.historyLost.map(StatusJSON.value)
         object["cursor"] = page.next.isEnd ? nil : .string(cursor(page.next))
         return .object(object)
     }

@@ -180,12 +180,21 @@ public struct SnapshotReport: Sendable, Equatable {
     public var spoolCap: Int64
     /// Whether messages are kept for a controller.
     public var outboxIsOn: Bool
+    /// The latest loss of the whole history: what a controller remembers and this does not show may be gone.
+    public var historyLost: HistoryLoss?
 
     /// Makes a report.
-    public init(page: SpoolSnapshot, phase: SupervisorReport.Phase, spoolCap: Int64, outboxIsOn: Bool) {
+    public init(
+        page: SpoolSnapshot,
+        phase: SupervisorReport.Phase,
+        spoolCap: Int64,
+        outboxIsOn: Bool,
+        historyLost: HistoryLoss? = nil
+    ) {
         self.page = page
         self.phase = phase
         self.spoolCap = spoolCap
         self.outboxIsOn = outboxIsOn
+        self.historyLost = historyLost
     }
 }

@@ -70,7 +70,8 @@ extension Supervisor {
             page: try await typed { try await store.snapshot(from: place, limit: limit) },
             phase: phase,
             spoolCap: settings.spoolCap,
-            outboxIsOn: settings.outboxIsOn
+            outboxIsOn: settings.outboxIsOn,
+            historyLost: store.historyLoss
         )
     }
 

@@ -56,6 +56,8 @@ extension EndToEnd {
             #expect(name.hasPrefix("bulkhead.sqlite.corrupt-2"))
             #expect(FileManager.default.fileExists(atPath: bench.state + "/" + name))
             #expect(status["counts"]?["failed"] == 0)
+            let snapshot = try await APICall(socket: bench.socket)("GET", "/v1/snapshot").json
+            #expect(snapshot["historyLost"] == status["historyLost"])
             let words = try await bench.bulkhead("status")
             #expect(words.out.contains("lost at") && words.out.contains(name))
             // The launcher and its handler's whole tree are gone, and so is the task.
