@@ -168,7 +168,7 @@ var fuzzers: [Target] {
         ),
         .executableTarget(
             name: "profile-fuzzer",
-            dependencies: ["BulkheadPolicy", "BulkheadSandbox"],
+            dependencies: ["BulkheadCore", "BulkheadPolicy", "BulkheadSandbox"],
             path: "Tests/Fuzzers/Profile",
             exclude: ["corpus"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]

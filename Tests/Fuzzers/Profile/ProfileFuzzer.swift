@@ -1,3 +1,4 @@
+import BulkheadCore
 import BulkheadPolicy
 import BulkheadSandbox
 
