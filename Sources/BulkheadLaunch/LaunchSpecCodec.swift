@@ -192,23 +192,29 @@ extension DeniedAction {
         }
     }
 
-    /// The kernel takes errnos of 1 to 4095 alone; another one would let the call appear to succeed.
     fileprivate init(from reader: inout ByteReader) throws(CodecError) {
         let kind = try reader.number(UInt8.self, "denied action")
         let errno = try reader.signed("denied action")
-        if kind == 1 || kind == 3, !(1...4095).contains(errno) {
-            throw .unknownValue(field: "denied errno", value: UInt64(UInt32(bitPattern: errno)))
-        }
         switch kind {
-        case 1: self = .errno(errno)
-        case 2: self = .kill
+        case 1: self = .errno(try Self.known(errno, in: 1...4095))
+        case 2:
+            _ = try Self.known(errno, in: 0...0)
+            self = .kill
         case 3:
             let held = try reader.list("held calls") { reader throws(CodecError) in
                 try reader.number(UInt32.self, "held calls")
             }
-            self = .audit(errno: errno, held: held)
+            self = .audit(errno: try Self.known(errno, in: 1...4095), held: held)
         default: throw .unknownValue(field: "denied action", value: UInt64(kind))
         }
+    }
+
+    /// The kernel takes errnos of 1 to 4095 alone: another one would let the call appear to succeed.
+    private static func known(_ errno: Int32, in range: ClosedRange<Int32>) throws(CodecError) -> Int32 {
+        guard range.contains(errno) else {
+            throw .unknownValue(field: "denied errno", value: UInt64(UInt32(bitPattern: errno)))
+        }
+        return errno
     }
 }
 

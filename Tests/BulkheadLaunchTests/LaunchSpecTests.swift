@@ -74,6 +74,21 @@ struct LaunchSpecTests {
         #expect(try LaunchSpec(decoding: spec.encoded()[...]) == spec)
     }
 
+    @Test("whatever one byte is changed to, a spec is rejected or encodes to the same bytes again")
+    func everyByte() throws {
+        var bytes = try Self.full.encoded()
+        for index in bytes.indices {
+            let kept = bytes[index]
+            for other in [0, 1, 2, 3, 0x7f, 0x80, 0xff, kept ^ 0x10] where other != kept {
+                bytes[index] = other
+                if let spec = try? LaunchSpec(decoding: bytes[...]) {
+                    #expect(try spec.encoded() == bytes, "byte \(index) as \(other)")
+                }
+            }
+            bytes[index] = kept
+        }
+    }
+
     @Test("a spec that lacks its end, or goes on after it, is rejected")
     func everyLength() throws {
         let bytes = try Self.full.encoded()

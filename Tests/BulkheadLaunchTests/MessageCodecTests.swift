@@ -91,6 +91,26 @@ struct MessageCodecTests {
         }
     }
 
+    @Test("whatever one byte is changed to, a message is rejected or encodes to the same bytes again")
+    func everyByte() {
+        let messages =
+            Self.supervisorMessages.map(MessageCodec.encode) + Self.launcherMessages.map(MessageCodec.encode)
+        for message in messages {
+            for index in message.indices {
+                for other in [0, 1, 2, 0x7f, 0x80, 0xff, message[index] ^ 0x10] {
+                    var bytes = message
+                    bytes[index] = other
+                    if let read = try? MessageCodec.supervisorMessage(bytes[...]) {
+                        #expect(MessageCodec.encode(read) == bytes, "byte \(index) as \(other)")
+                    }
+                    if let read = try? MessageCodec.launcherMessage(bytes[...]) {
+                        #expect(MessageCodec.encode(read) == bytes, "byte \(index) as \(other)")
+                    }
+                }
+            }
+        }
+    }
+
     @Test("bytes after the last field are rejected", arguments: supervisorMessages)
     func trailing(message: SupervisorMessage) {
         let bytes = MessageCodec.encode(message) + [0]
