@@ -65,8 +65,8 @@ private func fuzzNames(_ text: String) {
 
 /// Whether a name could be that of a file beside others: no dot, no slash, nothing unseen.
 private func isPlain(_ text: String) -> Bool {
-    text.utf8.count <= 63
-        && text.unicodeScalars.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789-".contains($0) }
+    (1...63).contains(text.utf8.count)
+        && text.utf8.allSatisfy { "abcdefghijklmnopqrstuvwxyz0123456789-".utf8.contains($0) }
 }
 
 private func fuzzPlaces(_ text: String) {
@@ -92,11 +92,13 @@ private func fuzzQuantities(_ text: String) {
 }
 
 /// What a reading gives; nil where it is refused, as a refusal should be.
-private func taken<Value>(_ read: () throws(BulkheadError) -> Value) -> Value? {
-    do { return try read() } catch {
+private func taken<Value>(_ read: () throws -> Value) -> Value? {
+    do { return try read() } catch let error as BulkheadError {
         precondition(error.code == .malformed || error.code == .tooLarge, "this is the caller's: \(error)")
         let words = [error.message, error.cause ?? "", error.advice ?? ""]
         precondition(!error.message.isEmpty && words.allSatisfy { $0.utf8.count <= 1_024 }, "\(error)")
         return nil
+    } catch {
+        preconditionFailure("this is no error of ours: \(error)")
     }
 }
