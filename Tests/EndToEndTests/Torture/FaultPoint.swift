@@ -72,7 +72,8 @@ final class FaultPage: Sendable {
 
     private func read() throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path))) }
 
-    private static func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
+    /// A number as the other side of a shared page reads it.
+    static func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
         (0..<value.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
     }
 }
