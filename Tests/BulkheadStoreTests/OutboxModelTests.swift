@@ -4,6 +4,7 @@ import GRDB
 import Testing
 
 @testable import BulkheadStore
+import SeededRandom
 
 /// What a controller must have been told, kept in the plainest form: byte by byte and message by message.
 private struct ControllerModel {
@@ -44,19 +45,6 @@ private struct ControllerModel {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 /// With `BULKHEAD_MODEL_STEPS` set to a number the work is that long.
 @Suite("Outbox against a plain model")
 struct OutboxModelTests {
@@ -68,7 +56,7 @@ struct OutboxModelTests {
         let bench: StoreWorkbench
         let store: Store
         var model = ControllerModel()
-        var random: SplitMix
+        var random: SeededRandom
         var tasks: [(key: Int64, run: Int, attempt: Int)] = []
 
         mutating func step() async throws {
@@ -250,7 +238,7 @@ struct OutboxModelTests {
     )
     func random(seed: UInt64) async throws {
         try await StoreWorkbench.run(spoolCap: 300 + 4 * 128, outboxOn: true) { bench, store in
-            var drive = Drive(bench: bench, store: store, random: SplitMix(state: seed))
+            var drive = Drive(bench: bench, store: store, random: SeededRandom(seed: seed))
             for task in 0..<Self.tasks { try await drive.begin(task) }
             for step in 1...Self.steps {
                 try await drive.step()

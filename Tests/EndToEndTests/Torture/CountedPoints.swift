@@ -1,4 +1,5 @@
 import Testing
+import SeededRandom
 
 /// Goes through the points of a supervisor's life one by one, each struck before and after it is done.
 struct CountedPoints {
