@@ -27,10 +27,13 @@ struct CatalogDraft {
         _ type: TaskType,
         _ cause: CatalogRefusal.Cause,
         _ problems: [String],
-        file: String
+        file: String,
+        policyFile: String?
     ) {
         catalog.refusals[type] = CatalogRefusal(type: type, cause: cause, problems: problems)
-        catalog.reports.append(PluginReport(type: type, file: file, problems: problems))
+        catalog.reports.append(
+            PluginReport(type: type, file: file, policyFile: policyFile, problems: problems)
+        )
     }
 
     mutating func report(file: String, _ problem: String) { report(file: file, [problem]) }

@@ -97,7 +97,7 @@ struct CatalogReader: Sendable {
             }
             guard name == "\(type).yaml" else {
                 let advice = "a policy is named \(type).yaml; rename \(shown(path))"
-                draft.refuse(type, .policy, [advice], file: path)
+                draft.refuse(type, .policy, [advice], file: path, policyFile: shown(path))
                 continue
             }
             files[type] = path
@@ -115,9 +115,11 @@ struct CatalogReader: Sendable {
         _ draft: inout CatalogDraft
     ) {
         guard draft.catalog.refusals[type] == nil else { return }
+        let policyFile = policyPath.map { shown($0) }
         guard paths.count == 1, let path = paths.first else {
             let names = paths.sorted().map { shown($0) }.joined(separator: " and ")
-            draft.refuse(type, .handler, ["\(names) give the same task type; keep one"], file: pluginsFolder)
+            let problem = "\(names) give the same task type; keep one"
+            draft.refuse(type, .handler, [problem], file: pluginsFolder, policyFile: policyFile)
             return
         }
         let policy: (Policy, PreparedSandbox)
@@ -125,7 +127,8 @@ struct CatalogReader: Sendable {
             policy = try loadPolicy(policyPath)
             if let pools { throw pools }
         } catch {
-            draft.refuse(type, .policy, Self.problem(error).problems, file: policyPath ?? path)
+            let problems = Self.problem(error).problems
+            draft.refuse(type, .policy, problems, file: policyPath ?? path, policyFile: policyFile)
             return
         }
         do {
@@ -135,7 +138,7 @@ struct CatalogReader: Sendable {
                 type: type,
                 handler: handler,
                 policy: policy.0,
-                policyFile: policyPath.map { shown($0) },
+                policyFile: policyFile,
                 sandbox: policy.1
             )
             draft.add(entry, file: shown(path))
@@ -143,7 +146,7 @@ struct CatalogReader: Sendable {
             draft.report(file: path, error.message)
         } catch {
             let cause: CatalogRefusal.Cause = error.code == .conflict ? .changedHandler : .handler
-            draft.refuse(type, cause, Self.problem(error).problems, file: path)
+            draft.refuse(type, cause, Self.problem(error).problems, file: path, policyFile: policyFile)
         }
     }
 

@@ -211,6 +211,8 @@ extension EndToEnd {
                 #expect(try await bench.eventually { try await !bench.isUsable("pinned") })
                 let problem = try await bench.plugin("pinned")?["problems"]?.array?.first?.string ?? ""
                 #expect(problem.contains("SHA-256"))
+                // What holds the wish is told, not the built-in policy.
+                #expect(try await bench.plugin("pinned")?.text("policy").hasSuffix("pinned.yaml") == true)
                 #expect(try await bench.bulkhead("submit", "pinned").code == 4)
             }
         }
