@@ -208,7 +208,7 @@ extension EndToEnd {
             let id = try await bench.submit("deaf")
             #expect(try await bench.waits(for: id, toBe: .running))
             server.send(SIGTERM)
-            #expect(await server.says("no new work is taken"))
+            #expect(try await bench.eventually { try await bench.api("GET", "/healthz").status == 503 })
             var refusal: APICall.Answer?
             #expect(
                 try await bench.eventually {
