@@ -139,7 +139,9 @@ let package = Package(
         ),
         .testTarget(
             name: "BulkheadEngineTests",
-            dependencies: ["BulkheadCore", "BulkheadEngine", "BulkheadPolicy", "BulkheadStore"],
+            dependencies: [
+                "BulkheadCore", "BulkheadEngine", "BulkheadLaunch", "BulkheadPolicy", "BulkheadStore",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

@@ -141,7 +141,11 @@ struct AttemptRunner: Sendable {
         do {
             let input = try HandlerInput(preparation.input(for: entry, task: task))
             if observe != nil { live.input = input }
-            events = try launcher.launch(preparation.spec(for: entry, task: task, place: place), stdin: input)
+            events = try launcher.launch(
+                preparation.spec(for: entry, task: task, place: place),
+                stdin: input,
+                user: preparation.userBlock(of: place.holdings)
+            )
         } catch {
             launchers.giveBack(launcher)
             // Beyond what can be described to a launcher; time does not mend that.

@@ -64,7 +64,7 @@ final class LaunchPreparation: Sendable {
             logger.warning("a scratch folder could not be removed", metadata: ["problem": "\(problem)"])
         }
         handlers = try HandlerStore(copiesFolder: scratch.handlersFolder)
-        users = DynamicUsers(range: settings.dynamicUsers)
+        users = DynamicUsers(range: settings.dynamicUsers, owner: folder.identity)
         cgroups = try TaskCgroups.find(features, state: folder)
     }
 
@@ -292,6 +292,9 @@ final class LaunchPreparation: Sendable {
         return (variables.filter { !added.contains($0.name) } + entry.policy.environment)
             .map { "\($0.name)=\($0.value)" }
     }
+
+    /// What keeps the attempt's user from other supervisors, where it is one of our range.
+    func userBlock(of holdings: Holdings) -> UserBlock? { holdings.dynamicUser.flatMap(users.block(of:)) }
 
     /// The handler's input: one JSON object, and a line's end so that a shell's `read` takes it whole.
     func input(for entry: CatalogEntry, task: TaskRecord) -> [UInt8] {

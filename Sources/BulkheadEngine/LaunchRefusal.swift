@@ -9,8 +9,9 @@ struct LaunchRefusal: Sendable {
     let errno: Int32
     let detail: String
 
-    /// The errors that time mends: EAGAIN, ENOMEM, ENFILE, EMFILE, ETXTBSY (errno(3)).
-    private static let passing: Set<Int32> = [11, 12, 23, 24, 26]
+    /// The errors that time mends: EINTR (somebody's kill before the exec), EAGAIN, ENOMEM, ENFILE, EMFILE, ETXTBSY
+    /// (errno(3)).
+    private static let passing: Set<Int32> = [4, 11, 12, 23, 24, 26]
     /// What execve(2) says of a file that cannot be executed: ENOENT for a missing interpreter, E2BIG, ENOEXEC,
     /// EACCES, EINVAL, ELIBBAD, ELOOP.
     private static let notExecutable: Set<Int32> = [2, 7, 8, 13, 20, 22, 40, 80]

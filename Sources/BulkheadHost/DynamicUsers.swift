@@ -5,38 +5,35 @@ import Synchronization
 /// Users of their own for attempts: numbers that nobody else on the host uses at the same time.
 ///
 /// Numbers are taken block by block, each block under a lock file, so that two supervisors of one host never give
-/// the same number. Within the blocks the one that has rested longest comes first, since files that an attempt
-/// left in a `write` folder still carry its number.
+/// the same number. The lock goes with each launch and is held as long as any launcher has it: what outlives its
+/// supervisor keeps its number, and only a supervisor of the same state folder may have the block meanwhile. Within
+/// the blocks the number that has rested longest comes first, since files that an attempt left in a `write` folder
+/// still carry it.
 public final class DynamicUsers: Sendable {
     /// Where the lock files of all supervisors lie, unless told otherwise.
     public static let locksFolder = "/run/bulkhead-dynamic-uids"
 
     private static let blockSize = 1024
 
-    private final class BlockLock: Sendable {
-        let file: OpenDescriptor
-
-        init(_ file: consuming OpenDescriptor) {
-            self.file = file
-        }
-    }
-
     private struct State {
         var rested: [UInt32] = []
         var taken: Set<UInt32> = []
-        var blocks: [UInt32: BlockLock] = [:]
+        var blocks: [UInt32: UserBlock] = [:]
     }
 
     private let range: ClosedRange<UInt32>
+    private let owner: String
     private let locks: String
     private let state = Mutex(State())
 
     /// Makes a source of user numbers; nothing is locked yet.
     /// - Parameters:
     ///   - range: The setting `dynamic-uids`.
+    ///   - owner: ``StateFolder/identity``.
     ///   - locks: The folder of lock files, the same for all supervisors of the host.
-    public init(range: ClosedRange<UInt32>, locks: String = DynamicUsers.locksFolder) {
+    public init(range: ClosedRange<UInt32>, owner: String, locks: String = DynamicUsers.locksFolder) {
         self.range = range
+        self.owner = owner
         self.locks = locks
     }
 
@@ -65,8 +62,7 @@ public final class DynamicUsers: Sendable {
     /// - Returns: Whether other supervisors are kept from giving it too.
     public func reclaim(_ uid: UInt32) -> Bool {
         guard range.contains(uid) else { return false }
-        let block = UInt32(Self.blockSize)
-        let first = range.lowerBound + (uid - range.lowerBound) / block * block
+        let first = firstOfBlock(with: uid)
         return state.withLock { state in
             if state.blocks[first] == nil {
                 guard (try? makeLocksFolder()) != nil, let lock = try? lock(first) else { return false }
@@ -78,7 +74,20 @@ public final class DynamicUsers: Sendable {
         }
     }
 
-    private func addBlock(_ first: UInt32, _ lock: BlockLock, _ state: inout State) {
+    /// What keeps a number from other supervisors, for the launcher under which a process of that user runs.
+    /// - Parameter uid: A number that was taken.
+    /// - Returns: Its block; nil where it is none of ours.
+    public func block(of uid: UInt32) -> UserBlock? {
+        guard range.contains(uid) else { return nil }
+        return state.withLock { $0.blocks[firstOfBlock(with: uid)] }
+    }
+
+    private func firstOfBlock(with uid: UInt32) -> UInt32 {
+        let block = UInt32(Self.blockSize)
+        return range.lowerBound + (uid - range.lowerBound) / block * block
+    }
+
+    private func addBlock(_ first: UInt32, _ lock: UserBlock, _ state: inout State) {
         state.blocks[first] = lock
         let last = UInt32(min(UInt64(range.upperBound), UInt64(first) + UInt64(Self.blockSize) - 1))
         // A number that the host has given to somebody else is left alone.
@@ -112,17 +121,10 @@ public final class DynamicUsers: Sendable {
         try PathRules.checkFolder(locks, code: .host)
     }
 
-    /// Locks a block; nil where another supervisor has it.
-    private func lock(_ first: UInt32) throws(BulkheadError) -> BlockLock? {
+    /// Locks a block; nil where another supervisor, or a launcher of another one's, has it.
+    private func lock(_ first: UInt32) throws(BulkheadError) -> UserBlock? {
         do throws(SystemFailure) {
-            let file = try OpenDescriptor.open(
-                "\(locks)/\(first)",
-                O_RDWR | O_CREAT | O_NOFOLLOW,
-                mode: 0o600
-            )
-            if flock(file.number, LOCK_EX | LOCK_NB) == 0 { return BlockLock(file) }
-            guard errno == EWOULDBLOCK else { throw SystemFailure(errno) }
-            return nil
+            return try UserBlock.lock("\(locks)/\(first)", for: owner)
         } catch {
             throw failed(error)
         }

@@ -109,13 +109,15 @@ public final class Launcher: Sendable {
     /// - Parameters:
     ///   - spec: What to run; its attempt number comes back in every event.
     ///   - stdin: All that the handler reads from stdin.
+    ///   - user: What keeps the handler's user from other supervisors, which the launcher holds to the attempt's end.
     /// - Returns: What happens, in order.
     /// - Throws: `BulkheadError` with code `host` when descriptors or memory are short, and the launcher is as
     ///   good as before; `unavailable` when it has been lost; `internal` for a spec beyond its limits or a
     ///   launcher that is not idle.
     public func launch(
         _ spec: LaunchSpec,
-        stdin: HandlerInput
+        stdin: HandlerInput,
+        user: UserBlock? = nil
     ) throws(BulkheadError) -> AsyncStream<LauncherEvent> {
         let bytes: [UInt8]
         do {
@@ -129,7 +131,7 @@ public final class Launcher: Sendable {
             attached: [
                 try SealedMemory(name: "bulkhead-spec", content: bytes),
                 stdin.memory,
-            ]
+            ] + (user.map { [$0] } ?? [])
         )
         let inbox = EventInbox()
         try begin(spec, inbox, packet)

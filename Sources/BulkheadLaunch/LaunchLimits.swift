@@ -38,8 +38,8 @@ public enum LaunchLimits {
     /// Bytes of the slot's secret.
     public static let secretBytes = 32
 
-    /// Descriptors that come with a `launch` packet: the spec, then stdin.
-    public static let launchDescriptors = 2
+    /// Descriptors that come with a `launch` packet at most: the spec, stdin, and what is to be held.
+    public static let launchDescriptors = 3
 
     /// Bytes of one stream that may be unacknowledged before the launcher stops reading it.
     public static let windowBytes = 1024 * 1024

@@ -55,7 +55,8 @@ public struct Preparation: Sendable, Equatable {
     }
 }
 
-/// The packet that announces a launch; its descriptors are the spec and the handler's stdin, both sealed.
+/// The packet that announces a launch; its descriptors are the spec and the handler's stdin, both sealed, and, where there
+/// is something to be held open to the attempt's end, that.
 public struct LaunchHeader: Sendable, Equatable {
     /// Number of the attempt, repeated in every message about it.
     public var attempt: UInt64
@@ -73,7 +74,7 @@ public struct LaunchHeader: Sendable, Equatable {
 public enum SupervisorMessage: Sendable, Equatable {
     /// Comes first, once; answered by `ready`.
     case prepare(Preparation)
-    /// Starts an attempt; carries two descriptors, the spec and stdin. Answered by `started` or `refused`.
+    /// Starts an attempt; carries the spec, stdin and what is to be held. Answered by `started` or `refused`.
     case launch(LaunchHeader)
     /// Ends the attempt: SIGTERM to the whole tree, the grace, SIGKILL.
     case stop(attempt: UInt64, reason: StopReason)

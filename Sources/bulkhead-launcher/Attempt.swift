@@ -30,6 +30,8 @@ final class Attempt {
     let budget: CPUBudget?
     var steps: StopSteps
     var status: Descriptor?
+    /// Kept open to the end, such as the lock on the handler's user.
+    private let held: Descriptor?
     var pendingStop: StopReason?
     /// Whether the handler may run, as the supervisor was told.
     var isExecuting = false
@@ -59,6 +61,7 @@ final class Attempt {
     /// - Parameters:
     ///   - spec: What to run.
     ///   - stdin: The handler's stdin.
+    ///   - held: What is kept open to the attempt's end.
     ///   - control: Where to report.
     ///   - boundingSet: What emptying the launcher's bounding set gave.
     ///   - now: The time.
@@ -66,6 +69,7 @@ final class Attempt {
     init(
         spec: LaunchSpec,
         stdin: borrowing Descriptor,
+        held: consuming Descriptor?,
         control: ControlSocket,
         boundingSet: Int32,
         now: UInt64
@@ -82,6 +86,7 @@ final class Attempt {
         }
         number = spec.attempt
         self.spec = spec
+        self.held = held
         self.control = control
         budget = CPUBudget(
             limitNanoseconds: spec.cpuNanoseconds,

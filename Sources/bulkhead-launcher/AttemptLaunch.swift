@@ -68,9 +68,28 @@ extension Attempt {
         } else if let stat = tree.leaderStat(), stat.hasExecuted {
             begin(startTime: stat.startTime, at: now)
         } else {
-            let words = "\(spec.executable): the process ended before it could be executed"
-            refuse(Refusal(stage: .exec, errno: ECANCELED, detail: words), at: now)
+            refuse(endBeforeExec(), at: now)
         }
+    }
+
+    /// Why the child ended without a word before its exec: only a signal does that.
+    ///
+    /// EINTR is somebody's kill, after which the same launch may well succeed. What its own group's memory limit, the
+    /// filter or a fault ends would end again.
+    func endBeforeExec() -> Refusal {
+        let words = "\(spec.executable): the process ended before it could be executed"
+        guard case .signaled(let signal) = tree.leaderEnding() else {
+            return Refusal(stage: .exec, errno: ECANCELED, detail: words)
+        }
+        guard countOOMKills() == 0 else {
+            return Refusal(stage: .exec, errno: ECANCELED, detail: words + ", by its memory limit")
+        }
+        let isKill = [SIGKILL, SIGTERM, SIGINT, SIGQUIT, SIGHUP].contains(signal)
+        return Refusal(
+            stage: .exec,
+            errno: isKill ? EINTR : ECANCELED,
+            detail: words + ", by signal \(signal)"
+        )
     }
 
     func begin(startTime: UInt64, at now: UInt64) {

@@ -14,10 +14,11 @@ enum Incoming: ~Copyable {
     case violation(String)
 }
 
-/// The descriptors of a packet: the spec and stdin of a launch, or the folder of launchers.
+/// The descriptors of a packet: the spec and stdin of a launch and what is to be held, or the folder of launchers.
 struct PacketDescriptors: ~Copyable {
     var first: Descriptor?
     var second: Descriptor?
+    var third: Descriptor?
     /// Whether the kernel could not pass on all of them, for want of free numbers.
     var truncated = false
 }
@@ -75,9 +76,10 @@ final class ControlSocket {
         }
         var descriptors = PacketDescriptors()
         descriptors.truncated = packet.descriptors_truncated
-        let (first, second, surplus) = Self.adopt(packet)
+        let (first, second, third, surplus) = Self.adopt(packet)
         if let first { descriptors.first = Descriptor(first) }
         if let second { descriptors.second = Descriptor(second) }
+        if let third { descriptors.third = Descriptor(third) }
         if packet.bytes_truncated { return .violation("a packet longer than any message of a supervisor") }
         do {
             let message = try MessageCodec.supervisorMessage(bytes[...])
@@ -128,12 +130,14 @@ final class ControlSocket {
         }
     }
 
-    /// The first two descriptors of a packet; the others are closed.
-    private static func adopt(_ packet: clinux_packet) -> (Int32?, Int32?, surplus: Int) {
+    /// The first three descriptors of a packet; the others are closed.
+    private static func adopt(_ packet: clinux_packet) -> (Int32?, Int32?, Int32?, surplus: Int) {
         let all = packet.descriptors
         let numbers = [all.0, all.1, all.2, all.3, all.4, all.5, all.6, all.7].prefix(packet.descriptor_count)
-        for number in numbers.dropFirst(2) { _ = Glibc.close(number) }
-        return (numbers.first, numbers.dropFirst().first, max(0, numbers.count - 2))
+        for number in numbers.dropFirst(3) { _ = Glibc.close(number) }
+        return (
+            numbers.first, numbers.dropFirst().first, numbers.dropFirst(2).first, max(0, numbers.count - 3)
+        )
     }
 
     /// Whether the packet is gone: sent, or of no use since the supervisor has gone.

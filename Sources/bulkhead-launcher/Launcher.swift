@@ -171,6 +171,7 @@ final class Launcher {
             attempt = try Attempt(
                 spec: spec,
                 stdin: stdin,
+                held: descriptors.third.take(),
                 control: control,
                 boundingSet: boundingSet,
                 now: now

@@ -73,6 +73,15 @@ final class ProcessTree {
         return unsafe clinux_wait(leader, flags, &ended) == 0 && ended.pid == leader
     }
 
+    /// How the leader ended, which is about to; it is not reaped by this.
+    func leaderEnding() -> Ending? {
+        var ended = clinux_ended()
+        guard !leaderIsReaped, unsafe clinux_wait(leader, Int32(CLINUX_WAIT_PEEK), &ended) == 0,
+            ended.pid == leader
+        else { return nil }
+        return ended.signaled ? .signaled(signal: ended.value) : .exited(code: ended.value)
+    }
+
     /// The leader's entry in /proc, zombies included; nil once it is reaped.
     func leaderStat() -> ProcessStat? {
         leaderIsReaped ? nil : stat(of: leader)

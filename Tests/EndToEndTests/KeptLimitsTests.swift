@@ -50,6 +50,60 @@ extension EndToEnd {
             #expect(await bench.stop(next).code == 0)
         }
 
+        @Test(
+            "no other supervisor gives out the users of an attempt that outlives its own",
+            .timeLimit(.minutes(1)),
+            .enabled(if: geteuid() == 0, "needs root: users of their own")
+        )
+        func users() async throws {
+            let range = ["BULKHEAD_DYNAMIC_UIDS": "2000060000-2000061023"]
+            let (one, other) = (try Workbench(), try Workbench())
+            try one.gatedHandler("who", "id -u; gate open; id -u")
+            try other.handler("who", "id -u")
+            let first = try await one.start(["--on-stop", "leave"], environment: range)
+            try await one.waitsForHandler("who")
+            let id = try await one.submit("who")
+            _ = try await one.processes(of: id)
+            #expect(try await one.waits(for: id, toBe: .running))
+            first.send(SIGKILL)
+            _ = await first.result()
+
+            let stranger = try await other.start(environment: range)
+            var next: ChildProcess?
+            do {
+                try await other.waitsForHandler("who")
+                let waiting = try await other.submit("who")
+                let isRefused = try await other.eventually {
+                    try await other.task(waiting).text("waitingFor").contains("all dynamic users")
+                }
+                let refused = try await other.task(waiting)
+                #expect(isRefused, "\(refused.text)")
+                next = try await one.start(environment: range)
+                #expect(try await one.answer("status")["recovery"]?["adopted"] == 1)
+                // It still has the block for itself, and gives the others of it.
+                let second = try await one.submit("who")
+                #expect(try await one.waits(for: second, toBe: .running))
+                try one.open("open")
+                var users: Set<Substring> = []
+                for id in [id, second] {
+                    let task = try await one.ended(id)
+                    #expect(task.text("status") == "completed" && task["attempt"] == 1)
+                    let said = try await one.bulkhead("logs", id).out.split(separator: "\n")
+                    #expect(said.count == 2 && said[0] == said[1])
+                    users.formUnion(said)
+                }
+                #expect(users.count == 2)
+                #expect(try await other.task(waiting).text("status") == "queued")
+                if let next { await one.stop(next) }
+                #expect(try await other.bulkhead("cancel", waiting).code == 0)
+            } catch {
+                if let next { await one.crash(next) }
+                await other.crash(stranger)
+                throw error
+            }
+            #expect(await other.stop(stranger).code == 0)
+        }
+
         /// The folders of the control groups of this name in which a process is.
         private static func groups(of pid: pid_t, named name: String) -> [String] {
             let lines = ProcessTable.text("/proc/\(pid)/cgroup")?.split(separator: "\n") ?? []

@@ -103,4 +103,28 @@ struct LauncherCgroupTests {
         #expect(try processes(holding: "sleep\0\(mark)").isEmpty)
         #expect(!group.isThere)
     }
+
+    @Test(
+        "a kill before the exec is no fault of the handler's: the same launch may succeed",
+        .enabled(if: unified != nil, "needs cgroup version 2 that we may use")
+    )
+    func killedBeforeExec() throws {
+        let group = try TestCgroup(try #require(Self.unified))
+        // Whoever enters it stands still, and can be killed.
+        try group.set("cgroup.freeze", "1")
+        var spec = shell("echo never")
+        spec.cgroup = CgroupSpec(procs: [group.procs], folders: [group.path])
+        let driver = try LauncherDriver()
+        let attempt = try driver.launch(spec)
+        var child: pid_t?
+        while child == nil {
+            usleep(1_000)
+            child = ProcessTable.text(group.procs)?.split(separator: "\n").first.flatMap { pid_t($0) }
+        }
+        kill(try #require(child), SIGKILL)
+        let refusal = try driver.collect(attempt).refusal
+        #expect(refusal?.stage == .exec && refusal?.errno == EINTR)
+        #expect(refusal?.detail.hasSuffix("by signal 9") == true)
+        #expect(!group.isThere)
+    }
 }

@@ -142,7 +142,7 @@ extension EndToEnd {
             let bench = try Workbench()
             try bench.gatedHandler(
                 "deaf",
-                "trap '' TERM\necho \"{\\\"result\\\":$BULKHEAD_ATTEMPT}\" >&3\ngate open",
+                "trap 'echo told' TERM\necho \"{\\\"result\\\":$BULKHEAD_ATTEMPT}\" >&3\ngate open",
                 policy: "grace: 10m\nrecovery: {mode: rehydrate, limit: 1}\n"
             )
             let server = try await bench.start()
@@ -150,7 +150,10 @@ extension EndToEnd {
             let (_, launcher) = try await bench.processes(of: id)
             #expect(try await bench.waits(for: id, toBe: .running))
             server.send(SIGINT)
-            #expect(await server.says("stopping"))
+            let isTold = try await bench.eventually {
+                try await bench.bulkhead("logs", id).out.contains("told")
+            }
+            #expect(isTold)
             kill(launcher.pid, SIGKILL)
             let end = await server.result()
             #expect(end.code == 0, "serve ended with \(end)")
@@ -205,7 +208,7 @@ extension EndToEnd {
             let id = try await bench.submit("deaf")
             #expect(try await bench.waits(for: id, toBe: .running))
             server.send(SIGTERM)
-            #expect(await server.says("stopping"))
+            #expect(try await bench.eventually { try await bench.api("GET", "/healthz").status == 503 })
             var refusal: APICall.Answer?
             #expect(
                 try await bench.eventually {

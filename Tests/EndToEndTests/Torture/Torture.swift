@@ -57,8 +57,9 @@ struct Torture {
     /// Notes every task and the pools, as the supervisor shows them.
     private func look(isFirst: Bool) async throws {
         log.sighted(try await bench.allTasks())
-        let now = Int64(Date().timeIntervalSince1970 * 1000)
         let pools = try await bench.api("GET", "/v1/pools").json["pools"]?.array ?? []
+        // After the answer: a wait that began while it was on its way is not longer for that.
+        let now = Int64(Date().timeIntervalSince1970 * 1000)
         for pool in pools where pool.text("name") == "frail" {
             let sighting = History.PoolSighting(
                 name: "frail",
