@@ -6,6 +6,9 @@ extension Timestamp {
     static var ofWallClock: Timestamp {
         Timestamp(milliseconds: Int64(Date.now.timeIntervalSince1970 * 1_000))
     }
+
+    /// The moment as a part of a file's name: 2026-11-21T06:45:33.120Z as 20261121T064533Z.
+    var inFileName: String { description.prefix(19).filter { $0 != "-" && $0 != ":" } + "Z" }
 }
 
 /// Moves a damaged database aside, whole and once, so that a new one can begin in its place.
@@ -87,9 +90,7 @@ struct Quarantine {
     }
 
     private func loss(_ reason: String, now: Timestamp) -> HistoryLoss {
-        // 2026-11-21T06:45:33.120Z as 20261121T064533Z.
-        let moment = now.description.prefix(19).filter { $0 != "-" && $0 != ":" } + "Z"
-        let name = URL(filePath: path).lastPathComponent + ".corrupt-" + moment
+        let name = URL(filePath: path).lastPathComponent + ".corrupt-" + now.inFileName
         let folder = URL(filePath: path).deletingLastPathComponent().path
         var free = name
         var number = 2

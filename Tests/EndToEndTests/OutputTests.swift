@@ -142,7 +142,7 @@ extension EndToEnd {
         }
 
         @Test(
-            "following goes on through a retry, and what has gone meanwhile is told once",
+            "following goes on through a retry",
             .timeLimit(.minutes(1))
         )
         func throughRetry() async throws {
