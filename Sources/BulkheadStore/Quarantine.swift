@@ -78,12 +78,20 @@ struct Quarantine {
         try synchronizeFolder()
     }
 
-    /// What can be seen of the files themselves, before they are opened.
+    /// What can be seen of the files themselves, before they are opened; a header of the log that can be proved is put
+    /// right.
     /// - Returns: What is wrong; nil where nothing is.
     func damageOfFiles() throws -> String? {
         guard files.fileExists(atPath: path + "-wal") else { return nil }
-        let log = try Data(contentsOf: URL(filePath: path + "-wal"))
+        var log = try Data(contentsOf: URL(filePath: path + "-wal"))
         guard !log.isEmpty else { return nil }
+        if let header = LogCheck.mendedHeader(of: log) {
+            log.replaceSubrange(..<header.count, with: header)
+            let file = try FileHandle(forWritingTo: URL(filePath: path + "-wal"))
+            try file.write(contentsOf: header)
+            try file.synchronize()
+            try file.close()
+        }
         // The main file has its first page before there is a log.
         let bytes = (try? files.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
         return bytes == 0 ? "its main file is gone and its log is there" : LogCheck.damage(in: log)
