@@ -1,10 +1,10 @@
 import BulkheadCore
 import Foundation
 import GRDB
+import SeededRandom
 import Testing
 
 @testable import BulkheadStore
-import SeededRandom
 
 @Suite("Quarantine")
 struct QuarantineTests {

@@ -1,8 +1,8 @@
 import BulkheadCore
+import SeededRandom
 import Testing
 
 @testable import BulkheadStore
-import SeededRandom
 
 /// The spool in the plainest form: what is kept, in the order of arrival, and how far each stream has come.
 private struct SpoolModel {
