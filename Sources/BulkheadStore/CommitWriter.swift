@@ -35,6 +35,7 @@ final class CommitWriter: Sendable {
         var closers: [CheckedContinuation<Void, Never>] = []
         var hasEnded = false
         var isWrittenBack = false
+        var isBeingRescued = false
         var measures = CommitMeasures()
     }
 
@@ -56,6 +57,7 @@ final class CommitWriter: Sendable {
     private let pool: DatabasePool
     private let files: StoreFiles
     private let nextLook = Mutex(ContinuousClock.now)
+    private let rescued = Mutex<Rescue.Outcome?>(nil)
     private let checkpointer: Mutex<Checkpointer>
     private let logBound: Int
     private let logPressure = Mutex(LogPressure.none)
@@ -219,8 +221,10 @@ final class CommitWriter: Sendable {
         let took = start.duration(to: .now)
         switch outcome {
         case .committed(let successes, let totalChanges, let held):
-            guard confirmFiles() else {
-                for mutation in group { mutation.fail(end ?? ReadGate.closed) }
+            // What was committed after another thread had begun to save may not be among what was saved.
+            guard !state.withLock(\.isBeingRescued), confirmFiles() else {
+                let error = rescueIfNeeded()?.error ?? end ?? ReadGate.closed
+                for mutation in group { mutation.fail(error) }
                 return
             }
             state.withLock { $0.measures.note(mutations: group.count, took: took) }
@@ -294,6 +298,8 @@ final class CommitWriter: Sendable {
     }
 
     private func stop(_ cause: any Error, _ doing: String) {
+        // A connection that is opened when the log has lost its name makes a new one, and finds nothing in it.
+        if let outcome = rescueIfNeeded() { return stop(with: outcome.error) }
         let error = BulkheadError(storing: cause, doing)
         if let damage = Damage(cause) {
             // Where this cannot be written either, the next start finds the damage by itself or not at all.
@@ -311,12 +317,23 @@ final class CommitWriter: Sendable {
             next = .now + Self.look
             return true
         }
-        guard isDue, end == nil else { return true }
-        let changes = files.changes()
-        guard !changes.isEmpty else { return true }
-        let outcome = Rescue(files: files, changes: changes, pool: pool, now: .ofWallClock).run()
+        guard isDue, end == nil, let outcome = rescueIfNeeded() else { return true }
         stop(with: outcome.error)
         return outcome.isWhole
+    }
+
+    /// Saves what is in files that have lost their names, once; whoever meets it meanwhile waits for the same outcome.
+    /// - Returns: What came of it; nil where each file is in its place.
+    private func rescueIfNeeded() -> Rescue.Outcome? {
+        rescued.withLock { rescued in
+            if rescued == nil {
+                let changes = files.changes()
+                guard !changes.isEmpty else { return nil }
+                state.withLock { $0.isBeingRescued = true }
+                rescued = Rescue(files: files, changes: changes, pool: pool, now: .ofWallClock).run()
+            }
+            return rescued
+        }
     }
 
     private func stop(with error: BulkheadError) {

@@ -9,7 +9,7 @@ import GRDB
 /// somebody else's that lies there is left alone, and the copy beside it.
 struct Rescue {
     /// What came of it.
-    struct Outcome {
+    struct Outcome: Sendable {
         /// Whether all that was committed is on the disk under a name.
         var isWhole: Bool
         /// What happened, and what the user can do; the store ends with it.
@@ -60,9 +60,12 @@ struct Rescue {
 
     private static let rule = "leave the files of the state folder alone while it runs"
 
+    /// Of the log and the index a new connection of our own may have made others.
     private var what: String {
         let parts = StoreFiles.Part.allCases.compactMap { part in
-            changes[part].map { "\(path)\(part.rawValue) was \($0.rawValue)" }
+            changes[part].map { change in
+                "\(path)\(part.rawValue) was \((part == .main ? change : .removed).rawValue)"
+            }
         }
         return parts.joined(separator: " and ") + " while the supervisor ran"
     }

@@ -76,6 +76,22 @@ struct RescueTests {
         try await next.close()
     }
 
+    @Test("a connection that finds nothing in the log that it has made costs nothing either")
+    func newConnection() async throws {
+        let bench = try StoreWorkbench()
+        defer { bench.remove() }
+        let store = try await opened(bench)
+        try remove(bench.path + "-wal")
+        // As many at once as need connections that are not there yet.
+        await withTaskGroup { group in
+            for _ in 0..<32 { group.addTask { _ = try? await store.counts() } }
+        }
+        let error = try await end(of: store)
+        #expect(error.message.contains("-wal was removed"), "\(error)")
+        try await store.close()
+        try await expectAll(bench, in: bench.path)
+    }
+
     @Test("a reader of another program in the way of the log costs nothing of it")
     func reader() async throws {
         let bench = try StoreWorkbench()
