@@ -17,14 +17,9 @@ struct TimeReader {
     private mutating func date() -> Int64? {
         guard let year = number(digits: 4, in: 1...9999), take("-"),
             let month = number(digits: 2, in: 1...12),
-            take("-"), let day = number(digits: 2, in: 1...Self.days(inMonth: month, of: year))
+            take("-"), let day = number(digits: 2, in: 1...CivilDate.days(inMonth: month, of: year))
         else { return nil }
-        // Years that begin in March have their leap day at the end, and every 400 of them have as many days.
-        let marchYear = month <= 2 ? year - 1 : year
-        let (era, yearOfEra) = marchYear.quotientAndRemainder(dividingBy: 400)
-        let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return era * 146_097 + dayOfEra - 719_468
+        return CivilDate(year: year, month: month, day: day).daysSince1970
     }
 
     /// Milliseconds since midnight; a leap second is the one behind it.
@@ -53,14 +48,6 @@ struct TimeReader {
             let minutes = number(digits: 2, in: 0...59)
         else { return nil }
         return (isEast ? 1 : -1) * (hours * 60 + minutes)
-    }
-
-    private static func days(inMonth month: Int64, of year: Int64) -> Int64 {
-        switch month {
-        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
-        case 4, 6, 9, 11: 30
-        default: 31
-        }
     }
 
     private mutating func number(digits count: Int, in bounds: ClosedRange<Int64>) -> Int64? {

@@ -1,11 +1,8 @@
-import FoundationEssentials
-
 /// A moment of the wall clock, in milliseconds since 1970 UTC.
 public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible {
     /// Milliseconds since 1970-01-01T00:00:00Z.
     public var milliseconds: Int64
 
-    private static let wholeSeconds = Date.ISO8601FormatStyle()
     /// The years 0001 to 9999, the only ones that RFC 3339 can write.
     private static let writable: ClosedRange<Int64> = -62_135_596_800_000...253_402_300_799_999
 
@@ -30,12 +27,21 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
 
     /// RFC 3339 in UTC with milliseconds.
     public var description: String {
-        // Whole seconds alone go through floating point, which would lose a millisecond now and then.
-        let (seconds, rest) = milliseconds.quotientAndRemainder(dividingBy: 1_000)
-        let whole = rest < 0 ? seconds - 1 : seconds
-        let fraction = String(1_000 + (rest < 0 ? rest + 1_000 : rest)).dropFirst()
-        let date = Date(timeIntervalSince1970: Double(whole)).formatted(Self.wholeSeconds)
-        return "\(date.dropLast()).\(fraction)Z"
+        let perDay: Int64 = 86_400_000
+        // Rounded down also before 1970.
+        let days = (milliseconds - (milliseconds < 0 ? perDay - 1 : 0)) / perDay
+        let date = CivilDate(daysSince1970: days)
+        let rest = milliseconds - days * perDay
+        let (seconds, fraction) = rest.quotientAndRemainder(dividingBy: 1_000)
+        let day = "\(Self.digits(date.year, 4))-\(Self.digits(date.month, 2))-\(Self.digits(date.day, 2))"
+        let time = [seconds / 3_600, seconds / 60 % 60, seconds % 60].map { Self.digits($0, 2) }
+        return "\(day)T\(time.joined(separator: ":")).\(Self.digits(fraction, 3))Z"
+    }
+
+    /// A number with zeros before it.
+    private static func digits(_ number: Int64, _ count: Int) -> String {
+        let text = String(number)
+        return String(repeating: "0", count: max(count - text.utf8.count, 0)) + text
     }
 
     /// Whether the left moment is earlier.
