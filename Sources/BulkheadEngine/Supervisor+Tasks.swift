@@ -149,26 +149,43 @@ extension Supervisor {
         }
     }
 
-    /// A page of a task's output; waits while there is nothing new and the attempt goes on.
+    /// A page of a task's output; waits while there is nothing new and the attempt goes on, or has still to begin.
+    /// - Throws: ``BulkheadError`` with `notFound` where there is no such task, or where the attempt is not there and
+    ///   does not begin any more.
     public func output(
         of reference: String,
         _ query: OutputQuery,
         waiting limit: Duration
     ) async throws(BulkheadError) -> OutputPage {
         let id = try await find(reference).id
+        guard limit > .zero else { return try await typed { try await store.output(of: id, query) } }
         let changes = feed.changes(of: id)
         let page: OutputPage? = try await typed {
             try await Deadline.race(limit) {
                 var next = changes.makeAsyncIterator()
                 while true {
-                    let page = try await self.store.output(of: id, query)
-                    if !page.pieces.isEmpty || page.isEnd { return page }
-                    guard limit > .zero, await next.next() != nil else { return nil }
+                    if let page = try await self.page(of: id, query), !page.pieces.isEmpty || page.isEnd {
+                        return page
+                    }
+                    guard await next.next() != nil else { return nil }
                 }
             }
         }
         if let page { return page }
-        return try await typed { try await store.output(of: id, query) }
+        let rest = try await self.page(of: id, query)
+        return rest ?? OutputPage(attempt: query.attempt ?? 0, pieces: [], isEnd: false)
+    }
+
+    /// A page of output; nil where its attempt has still to begin.
+    private func page(of id: TaskID, _ query: OutputQuery) async throws(BulkheadError) -> OutputPage? {
+        do {
+            return try await store.output(of: id, query)
+        } catch {
+            guard error.code == .notFound, let attempt = query.attempt, let task = try await store.task(id),
+                attempt > task.attempt, !task.status.isTerminal
+            else { throw error }
+            return nil
+        }
     }
 
     // MARK: End

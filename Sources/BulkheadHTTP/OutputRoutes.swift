@@ -53,10 +53,14 @@ struct OutputRoutes: Sendable {
         headers[.xContentTypeOptions] = "nosniff"
         let body = ResponseBody { [supervisor] writer in
             var text = OutputText()
+            var places = OutputPlaces()
             var page = first
             var query = wanted
             while !page.pieces.isEmpty {
-                for piece in page.pieces { try await writer.write(ByteBuffer(bytes: text.append(piece))) }
+                for piece in page.pieces {
+                    guard let rest = places.unread(piece) else { continue }
+                    try await writer.write(ByteBuffer(bytes: text.append(rest)))
+                }
                 if onlyOne || page.isEnd { break }
                 query.goOn(behind: page)
                 page = try await supervisor.output(of: reference, query, waiting: .zero)

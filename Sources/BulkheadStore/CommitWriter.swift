@@ -14,6 +14,9 @@ final class CommitWriter: Sendable {
     static let groupMutations = 1_024
     /// Bytes of payload after which a transaction takes no further mutation.
     static let groupBytes = 8 << 20
+    /// Time between two looks whether the files still have their names: while there is work, and while there is none.
+    private static let look = Duration.milliseconds(100)
+    private static let idleLookSeconds = 1.0
 
     /// Tells a mutation's caller that it is durable.
     private typealias Success = @Sendable () -> Void
@@ -32,6 +35,7 @@ final class CommitWriter: Sendable {
         var closers: [CheckedContinuation<Void, Never>] = []
         var hasEnded = false
         var isWrittenBack = false
+        var isBeingRescued = false
         var measures = CommitMeasures()
     }
 
@@ -51,7 +55,9 @@ final class CommitWriter: Sendable {
     /// Tells of every commit.
     let feed = CommitFeed()
     private let pool: DatabasePool
-    private let path: String
+    private let files: StoreFiles
+    private let nextLook = Mutex(ContinuousClock.now)
+    private let rescued = Mutex<Rescue.Outcome?>(nil)
     private let checkpointer: Mutex<Checkpointer>
     private let logBound: Int
     private let logPressure = Mutex(LogPressure.none)
@@ -61,7 +67,7 @@ final class CommitWriter: Sendable {
     /// Starts the thread.
     init(pool: DatabasePool, path: String, checkpointPages: Int, logBound: Int) {
         self.pool = pool
-        self.path = path
+        files = StoreFiles(path: path)
         self.logBound = logBound
         checkpointer = Mutex(Checkpointer(pages: checkpointPages))
         (failure, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
@@ -135,13 +141,16 @@ final class CommitWriter: Sendable {
     ///
     /// SQLite does so itself only where the last connection that is closed may write, and here that one is
     /// a reader. What a lock keeps from being written back stays in the log, where the next start finds it.
-    /// - Throws: `DatabaseError` where the disk can no longer be trusted.
+    /// - Throws: `DatabaseError` where the disk can no longer be trusted, ``BulkheadError`` where a file is gone.
     func writeBack() throws {
         let isOver = state.withLock { state in
             defer { state.isWrittenBack = true }
             return state.isWrittenBack || state.end != nil
         }
         guard !isOver else { return }
+        nextLook.withLock { $0 = .now }
+        _ = confirmFiles()
+        if let end { throw end }
         do {
             try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
         } catch  where StorageFault(error) == .passing {
@@ -187,7 +196,7 @@ final class CommitWriter: Sendable {
             }
             if !group.isEmpty { return group }
             if isOver { return nil }
-            work.wait()
+            if work.wait(timeout: .now() + Self.idleLookSeconds) == .timedOut { _ = confirmFiles() }
         }
     }
 
@@ -212,10 +221,17 @@ final class CommitWriter: Sendable {
         let took = start.duration(to: .now)
         switch outcome {
         case .committed(let successes, let totalChanges, let held):
+            // What was committed after another thread had begun to save may not be among what was saved.
+            guard !state.withLock(\.isBeingRescued), confirmFiles() else {
+                let error = rescueIfNeeded()?.error ?? end ?? ReadGate.closed
+                for mutation in group { mutation.fail(error) }
+                return
+            }
             state.withLock { $0.measures.note(mutations: group.count, took: took) }
             for success in successes { success() }
             tellGrowth(held)
             feed.tell()
+            guard end == nil else { return }
             checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
         case .fault(let fault, let error):
             state.withLock { $0.measures.failures += 1 }
@@ -282,11 +298,45 @@ final class CommitWriter: Sendable {
     }
 
     private func stop(_ cause: any Error, _ doing: String) {
+        // A connection that is opened when the log has lost its name makes a new one, and finds nothing in it.
+        if let outcome = rescueIfNeeded() { return stop(with: outcome.error) }
         let error = BulkheadError(storing: cause, doing)
         if let damage = Damage(cause) {
             // Where this cannot be written either, the next start finds the damage by itself or not at all.
-            _ = try? Quarantine(path: path).begin(damage.reason, now: .ofWallClock)
+            _ = try? Quarantine(path: files.path).begin(damage.reason, now: .ofWallClock)
         }
+        stop(with: error)
+    }
+
+    /// Looks now and then whether the files still have their names, and saves what is in them where they do not;
+    /// then the writer ends.
+    /// - Returns: Whether what has been committed is safe.
+    private func confirmFiles() -> Bool {
+        let isDue = nextLook.withLock { next in
+            guard ContinuousClock.now >= next else { return false }
+            next = .now + Self.look
+            return true
+        }
+        guard isDue, end == nil, let outcome = rescueIfNeeded() else { return true }
+        stop(with: outcome.error)
+        return outcome.isWhole
+    }
+
+    /// Saves what is in files that have lost their names, once; whoever meets it meanwhile waits for the same outcome.
+    /// - Returns: What came of it; nil where each file is in its place.
+    private func rescueIfNeeded() -> Rescue.Outcome? {
+        rescued.withLock { rescued in
+            if rescued == nil {
+                let changes = files.changes()
+                guard !changes.isEmpty else { return nil }
+                state.withLock { $0.isBeingRescued = true }
+                rescued = Rescue(files: files, changes: changes, pool: pool, now: .ofWallClock).run()
+            }
+            return rescued
+        }
+    }
+
+    private func stop(with error: BulkheadError) {
         let isFirst = state.withLock { state in
             defer { state.end = state.end ?? error }
             return state.end == nil

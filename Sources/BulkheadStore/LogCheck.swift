@@ -51,6 +51,29 @@ enum LogCheck {
         return nil
     }
 
+    /// The header that a log had before somebody began to write over it.
+    ///
+    /// A log begins anew with a header whose number is one higher, once all that the old one holds is in the main file.
+    /// Where that write was cut short, what lies there is neither; the old frames prove the old header, and with it
+    /// nothing changes but that they are written into the main file once more.
+    /// - Parameter log: The whole file.
+    /// - Returns: The header, with which the first frame is right; nil where it needs none, or none can be proved.
+    static func mendedHeader(of log: Data) -> Data? {
+        let bytes = [UInt8](log)[...]
+        guard bytes.count >= headerBytes + frameHeaderBytes, Header(bytes) == nil else { return nil }
+        let number = bytes.word(12)
+        for candidate in [number, number &- 1] {
+            var header = bytes[..<12] + candidate.bytes + bytes[(headerBytes + 8)..<(headerBytes + 16)]
+            let sum = sum(header[...], after: (0, 0), bytes.word(0) & 1 == 1)
+            header += sum.0.bytes + sum.1.bytes
+            guard let whole = Header(header), bytes.count >= headerBytes + frameHeaderBytes + whole.pageBytes
+            else { continue }
+            let first = Frame(bytes, number: 0, whole)
+            if first.checksum(after: sum, whole) == first.checksum { return Data(header) }
+        }
+        return nil
+    }
+
     /// What stands before the frames.
     private struct Header {
         var isBigEndian: Bool
@@ -113,6 +136,11 @@ enum LogCheck {
         }
         return (first, second)
     }
+}
+
+extension UInt32 {
+    /// The big-endian bytes.
+    fileprivate var bytes: [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: self >> (24 - 8 * $0)) } }
 }
 
 extension ArraySlice<UInt8> {

@@ -6,6 +6,9 @@ extension Timestamp {
     static var ofWallClock: Timestamp {
         Timestamp(milliseconds: Int64(Date.now.timeIntervalSince1970 * 1_000))
     }
+
+    /// The moment as a part of a file's name: 2026-11-21T06:45:33.120Z as 20261121T064533Z.
+    var inFileName: String { description.prefix(19).filter { $0 != "-" && $0 != ":" } + "Z" }
 }
 
 /// Moves a damaged database aside, whole and once, so that a new one can begin in its place.
@@ -75,21 +78,27 @@ struct Quarantine {
         try synchronizeFolder()
     }
 
-    /// What can be seen of the files themselves, before they are opened.
+    /// What can be seen of the files themselves, before they are opened; a header of the log that can be proved is put
+    /// right.
     /// - Returns: What is wrong; nil where nothing is.
     func damageOfFiles() throws -> String? {
         guard files.fileExists(atPath: path + "-wal") else { return nil }
-        let log = try Data(contentsOf: URL(filePath: path + "-wal"))
+        var log = try Data(contentsOf: URL(filePath: path + "-wal"))
         guard !log.isEmpty else { return nil }
+        if let header = LogCheck.mendedHeader(of: log) {
+            log.replaceSubrange(..<header.count, with: header)
+            let file = try FileHandle(forWritingTo: URL(filePath: path + "-wal"))
+            try file.write(contentsOf: header)
+            try file.synchronize()
+            try file.close()
+        }
         // The main file has its first page before there is a log.
         let bytes = (try? files.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
         return bytes == 0 ? "its main file is gone and its log is there" : LogCheck.damage(in: log)
     }
 
     private func loss(_ reason: String, now: Timestamp) -> HistoryLoss {
-        // 2026-11-21T06:45:33.120Z as 20261121T064533Z.
-        let moment = now.description.prefix(19).filter { $0 != "-" && $0 != ":" } + "Z"
-        let name = URL(filePath: path).lastPathComponent + ".corrupt-" + moment
+        let name = URL(filePath: path).lastPathComponent + ".corrupt-" + now.inFileName
         let folder = URL(filePath: path).deletingLastPathComponent().path
         var free = name
         var number = 2

@@ -104,16 +104,8 @@ struct OutputReader {
 
     /// The part of a piece from the wanted offset on; nil where nothing of it is left.
     private func cut(_ piece: OutputPiece) -> OutputPiece? {
-        guard query.channel != nil, let from = query.offset, from > piece.offset else { return piece }
-        let before = from - piece.offset
-        guard before < piece.length else { return nil }
-        var rest = piece
-        rest.offset = from
-        switch piece.content {
-        case .bytes(let bytes): rest.content = .bytes(Array(bytes.dropFirst(Int(before))))
-        case .gap(let length): rest.content = .gap(length - before)
-        }
-        return rest
+        guard query.channel != nil, let from = query.offset else { return piece }
+        return piece.rest(from: from)
     }
 
     private func statement(_ attempt: Int) -> (String, StatementArguments) {

@@ -10,11 +10,9 @@ struct OutputFollower {
 
     /// How long one call waits for something new.
     private static let onePoll = Duration.seconds(25)
-    /// Pauses between looks at a task that has not started, of which no call tells the moment.
-    private static let shortestPause = Duration.milliseconds(20)
-    private static let longestPause = Duration.milliseconds(500)
 
     private var after: Int64?
+    private var places = OutputPlaces()
 
     init(client: APIClient, id: String, stream: OutputChannel? = nil) {
         self.client = client
@@ -38,53 +36,29 @@ struct OutputFollower {
         }
     }
 
-    /// Reads one attempt to its end.
+    /// Reads one attempt to its end, from its beginning on where it has still to begin.
+    /// - Throws: ``Failure`` where the supervisor cannot be asked, or the task has ended without such an attempt.
     mutating func followAttempt(_ attempt: Int, _ write: (OutputPiece) -> Void) async throws {
-        var pause = Self.shortestPause
-        while true {
-            let began = ContinuousClock.now
-            let page = try await page(attempt, waiting: Self.onePoll, write)
-            if page.isEnd { return }
-            guard page.pieces.isEmpty, ContinuousClock.now - began < Self.longestPause else {
-                pause = Self.shortestPause
-                continue
-            }
-            // An attempt whose launch failed is none any more, and its task may end without another.
-            if try await task().isTerminal, try await self.page(attempt, waiting: .zero, write).pieces.isEmpty
-            {
-                return
-            }
-            try await rest(&pause)
-        }
+        while try await !page(attempt, waiting: Self.onePoll, write).isEnd {}
     }
 
     /// Reads the attempts from one on until the task is terminal.
     mutating func followTask(from first: Int, _ write: (OutputPiece) -> Void) async throws {
         var next = max(first, 1)
-        var pause = Self.shortestPause
         while true {
-            let task = try await task()
-            if task.attempt >= next {
+            do {
                 try await followAttempt(next, write)
                 next += 1
-                pause = Self.shortestPause
-            } else if task.isTerminal {
-                return
-            } else {
-                try await rest(&pause)
+            } catch let failure as Failure where failure.status == .notFound {
+                let task = try await client.get(["v1", "tasks", id])
+                if Int(clamping: task.number("attempt")) > next {
+                    // It is so long ago that nothing is kept of it.
+                    next += 1
+                } else if TaskStatus(rawValue: task.text("status"))?.isTerminal ?? true {
+                    return
+                }
             }
         }
-    }
-
-    private func task() async throws -> (attempt: Int, isTerminal: Bool) {
-        let task = try await client.get(["v1", "tasks", id])
-        let status = TaskStatus(rawValue: task.text("status"))
-        return (Int(clamping: task.number("attempt")), status?.isTerminal ?? true)
-    }
-
-    private func rest(_ pause: inout Duration) async throws {
-        try await Task.sleep(for: pause)
-        pause = min(pause * 2, Self.longestPause)
     }
 
     private mutating func page(
@@ -100,7 +74,7 @@ struct OutputFollower {
         ]
         let answer = try await client.get(["v1", "tasks", id, "output"], query, waiting: waiting)
         let page = try OutputJSON.page(answer)
-        page.pieces.forEach(write)
+        for piece in page.pieces { if let rest = places.unread(piece) { write(rest) } }
         if let last = page.pieces.last { after = last.sequence }
         return page
     }

@@ -138,7 +138,7 @@ struct FaultRunTests {
                 (failure == nil) || isEnded || failure is BulkheadError,
                 "\(place): \(String(describing: failure))"
             )
-            try? await store.close()
+            do { try await store.close() } catch { failure = failure ?? error }
         } catch {
             // The fault came while it was opened; nothing was promised yet.
             failure = error

@@ -1,5 +1,4 @@
 import BulkheadCore
-import Foundation
 import GRDB
 import SeededRandom
 import Testing
@@ -32,7 +31,15 @@ private struct ControllerModel {
     /// Everything that was ever told.
     var told: [String: OutboxMessage] = [:]
 
+    /// Names of tasks that are gone, the latest of them.
+    var gone: [String] = []
+    private static let goneKept = 64
+
     mutating func forget(_ key: Int64) {
+        let names = told.keys.filter { MessageName($0)?.key == key }
+        gone = Array((gone + names.sorted()).suffix(Self.goneKept))
+        for name in names { told[name] = nil }
+        acknowledgedNames = acknowledgedNames.filter { MessageName($0)?.key != key }
         ends = ends.filter { $0.key.key != key }
         known = known.filter { $0.key.key != key }
         owed = owed.filter { $0.key != key }
@@ -45,16 +52,13 @@ private struct ControllerModel {
     }
 }
 
-/// With `BULKHEAD_MODEL_STEPS` set to a number the work is that long.
 @Suite("Outbox against a plain model")
 struct OutboxModelTests {
     private static let tasks = 4
-    private static let steps =
-        ProcessInfo.processInfo.environment["BULKHEAD_MODEL_STEPS"].flatMap { Int($0) } ?? 500
 
-    private struct Drive {
-        let bench: StoreWorkbench
-        let store: Store
+    private struct Drive: ModelDrive {
+        var bench: StoreWorkbench
+        var store: Store
         var model = ControllerModel()
         var random: SeededRandom
         var tasks: [(key: Int64, run: Int, attempt: Int)] = []
@@ -176,7 +180,7 @@ struct OutboxModelTests {
         }
 
         private mutating func acknowledge() async throws {
-            let names = model.told.keys.sorted()
+            let names = model.told.keys.sorted() + model.gone
             guard !names.isEmpty else { return }
             let count = Int.random(in: 1...8, using: &random)
             try await acknowledge(
@@ -251,14 +255,13 @@ struct OutboxModelTests {
         arguments: [UInt64](1...4)
     )
     func random(seed: UInt64) async throws {
-        try await StoreWorkbench.run(spoolCap: 300 + 4 * 128, outboxOn: true) { bench, store in
-            var drive = Drive(bench: bench, store: store, random: SeededRandom(seed: seed))
-            for task in 0..<Self.tasks { try await drive.begin(task) }
-            for step in 1...Self.steps {
-                try await drive.step()
-                if step % 20 == 0 { try await drive.check() }
-                if step % 250 == 0 { try await StoreWorkbench.audit(store) }
-            }
-        }
+        let bench = try StoreWorkbench()
+        var settings = StoreSettings(path: bench.path, spoolCap: 300 + 4 * 128, outboxOn: true)
+        settings.reservation = 0
+        settings.terminalReserve = 0
+        let store = try Store.open(settings)
+        var drive = Drive(bench: bench, store: store, random: SeededRandom(seed: seed))
+        for task in 0..<Self.tasks { try await drive.begin(task) }
+        try await ModelRun.run(drive, steps: ModelRun.steps(500), checkingEvery: 20)
     }
 }

@@ -299,6 +299,36 @@ struct QuarantineTests {
     }
 
     @Test(
+        "a header that was being written over is put right by the frames behind it, wherever the write was cut"
+    )
+    func tornHeader() async throws {
+        let bench = try StoreWorkbench()
+        defer { bench.remove() }
+        try await database(bench)
+        let log = try Data(contentsOf: URL(filePath: bench.path + "-wal"))
+        #expect(LogCheck.mendedHeader(of: log) == nil)
+        var next = log.prefix(32)
+        next[15] += 1
+        for place in 16..<32 { next[place] ^= UInt8(37 + place) }
+        for cut in 16..<32 {
+            var torn = log
+            torn.replaceSubrange(..<cut, with: next.prefix(cut))
+            #expect(LogCheck.damage(in: torn) != nil)
+            #expect(LogCheck.mendedHeader(of: torn) == log.prefix(32), "cut at \(cut)")
+            // With another first frame nothing is proved.
+            torn[32 + 24 + 100] ^= 1
+            #expect(LogCheck.mendedHeader(of: torn) == nil)
+        }
+        let whole = try await content(try Store.open(settings(try copy(of: bench))))
+        let torn = try copy(of: bench)
+        try (next.prefix(20) + log.dropFirst(20)).write(to: URL(filePath: torn.path + "-wal"))
+        let store = try Store.open(settings(torn))
+        #expect(store.historyLoss == nil)
+        #expect(try await content(store) == whole)
+        try await store.close()
+    }
+
+    @Test(
         "each frame of the log that is damaged is found, but within the last transaction, which a crash may have cut"
     )
     func logs() async throws {

@@ -16,9 +16,11 @@ private struct SpoolModel {
         var stream: Stream
         var offset: Int64
         var bytes: [UInt8]
+        var isAcknowledged = false
     }
 
-    let cap: Int64
+    /// Bytes that output may have, with what finals and reservations leave of the cap.
+    var room: Int64
     var kept: [Kept] = []
     var ends: [Stream: Int64] = [:]
 
@@ -32,15 +34,21 @@ private struct SpoolModel {
         let known = ends[stream] ?? 0
         let end = offset + Int64(bytes.count)
         guard end > known else { return }
-        let new = bytes.suffix(Int(min(end - max(known, offset), limit, cap)))
+        let new = bytes.suffix(Int(min(end - max(known, offset), limit, room)))
         ends[stream] = end
         if !new.isEmpty {
             kept.append(Kept(stream: stream, offset: end - Int64(new.count), bytes: Array(new)))
         }
-        while self.bytes(of: stream.task) > limit {
-            kept.remove(at: kept.firstIndex { $0.stream.task == stream.task } ?? 0)
-        }
-        while self.bytes > cap { kept.removeFirst() }
+        while self.bytes(of: stream.task) > limit { drop { $0.stream.task == stream.task } }
+        makeRoom()
+    }
+
+    mutating func makeRoom() { while bytes > room { drop { _ in true } } }
+
+    /// The oldest of what a controller has goes first, then the oldest.
+    private mutating func drop(_ isMeant: (Kept) -> Bool) {
+        let index = kept.firstIndex { isMeant($0) && $0.isAcknowledged } ?? kept.firstIndex(where: isMeant)
+        if let index { kept.remove(at: index) }
     }
 
     mutating func forget(_ isGone: (Stream) -> Bool) {
@@ -76,13 +84,13 @@ private struct SpoolModel {
 
 @Suite("Spool against a plain model")
 struct SpoolModelTests {
-    private static let steps = 1_200
     private static let tasks = 5
+    private static let cap: Int64 = 2_000
+    private static let reservation: Int64 = 30
 
-    /// Drives store and model through the same steps and compares them.
-    private struct Drive {
-        let bench: StoreWorkbench
-        let store: Store
+    private struct Drive: ModelDrive {
+        var bench: StoreWorkbench
+        var store: Store
         var model: SpoolModel
         var random: SeededRandom
         var attempts = [Int](repeating: 1, count: SpoolModelTests.tasks)
@@ -94,10 +102,44 @@ struct SpoolModelTests {
             case 0: try await retry(task)
             case 1: try await putBack(task)
             case 2: try await replace(task)
+            case 3: try await runAgain(task)
+            case 4...8: try await acknowledge()
             default: try await append(task)
             }
             for (stream, end) in model.ends where stream.task == task && end > 0 { try await compare(stream) }
             #expect(try await store.spoolBytes() == model.bytes)
+        }
+
+        func check() async throws {
+            for (stream, end) in model.ends where end > 0 { try await compare(stream) }
+            let room = try await store.room()
+            #expect(room.reserved == SpoolModelTests.reservation * Int64(SpoolModelTests.tasks))
+            #expect(room.forOutput == model.room)
+        }
+
+        /// What the finals that nobody has acknowledged leave, beside the reservation of each task, which all run.
+        private mutating func measureRoom() async throws {
+            let finals = try await store.room().finals
+            let reserved = SpoolModelTests.reservation * Int64(SpoolModelTests.tasks)
+            model.room = max(SpoolModelTests.cap - finals - reserved, 0)
+            model.makeRoom()
+        }
+
+        /// Acknowledges output and finals, of which some may be gone by now.
+        private mutating func acknowledge() async throws {
+            let messages = try await store.allMessages().filter { $0.kind == .output || $0.kind == .final }
+            let some = (0..<3).compactMap { _ in messages.randomElement(using: &random) }
+            for message in some {
+                #expect(try await store.acknowledge([message.messageID], now: bench.now).unknown.isEmpty)
+                guard case .output(let channel, let offset, _) = message.content else { continue }
+                let index = model.kept.firstIndex {
+                    $0.stream.channel == channel && $0.stream.attempt == message.attempt
+                        && $0.offset == offset
+                        && (try? bench.id($0.stream.task)) == message.task
+                }
+                model.kept[try #require(index)].isAcknowledged = true
+            }
+            try await measureRoom()
         }
 
         private mutating func append(_ task: Int) async throws {
@@ -142,14 +184,34 @@ struct SpoolModelTests {
             _ = try await store.putBack(try bench.id(task), attempt: attempt, waitingFor: "x")
             model.forget { $0.task == task && $0.attempt == attempt }
             _ = try await store.startAttempt(try bench.start(task, attempt: attempt - 1))
+            try await measureRoom()
         }
 
         private mutating func replace(_ task: Int) async throws {
-            _ = try await store.finish(try bench.finish(task, attempt: attempts[task], .complete))
-            #expect(try await store.remove(try bench.id(task), discardingMessages: false) == .removed)
+            try await end(task, .complete)
+            #expect(try await store.remove(try bench.id(task), discardingMessages: true) == .removed)
             model.forget { $0.task == task }
             attempts[task] = 1
             try await bench.run(store, task)
+            try await measureRoom()
+        }
+
+        private mutating func runAgain(_ task: Int) async throws {
+            try await end(task, .fail)
+            try await bench.submit(store, try bench.request(task))
+            _ = try await store.startAttempt(try bench.start(task, attempt: attempts[task]))
+            attempts[task] += 1
+            try await measureRoom()
+        }
+
+        /// The final takes its room at once, at the cost of output, and the reservation is given back before.
+        private mutating func end(_ task: Int, _ event: TaskEvent) async throws {
+            // Finals without end would leave no room for another start.
+            let finals = try await store.finals()
+            if finals.count > 1 { _ = try await store.acknowledge(finals.map(\.messageID), now: bench.now) }
+            _ = try await store.finish(try bench.finish(task, attempt: attempts[task], event))
+            model.room = try await store.room().forOutput
+            model.makeRoom()
         }
 
         private func compare(_ stream: SpoolModel.Stream) async throws {
@@ -169,18 +231,18 @@ struct SpoolModelTests {
 
     @Test("seeded random work leaves exactly what the model says", arguments: [UInt64](1...3))
     func random(seed: UInt64) async throws {
-        try await StoreWorkbench.run(spoolCap: 200) { bench, store in
-            for task in 0..<Self.tasks { try await bench.run(store, task) }
-            var drive = Drive(
-                bench: bench,
-                store: store,
-                model: SpoolModel(cap: 200),
-                random: SeededRandom(seed: seed)
-            )
-            for step in 1...Self.steps {
-                try await drive.step()
-                if step % 300 == 0 { try await StoreWorkbench.audit(store) }
-            }
-        }
+        let bench = try StoreWorkbench()
+        var settings = StoreSettings(path: bench.path, spoolCap: Self.cap, outboxOn: true)
+        settings.reservation = Self.reservation
+        settings.terminalReserve = 0
+        let store = try Store.open(settings)
+        for task in 0..<Self.tasks { try await bench.run(store, task) }
+        let drive = Drive(
+            bench: bench,
+            store: store,
+            model: SpoolModel(room: Self.cap - Self.reservation * Int64(Self.tasks)),
+            random: SeededRandom(seed: seed)
+        )
+        try await ModelRun.run(drive, steps: ModelRun.steps(1_200), checkingEvery: 50)
     }
 }

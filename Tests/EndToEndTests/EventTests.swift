@@ -74,9 +74,12 @@ extension EndToEnd {
         @Test(
             "a client that does not read delays nobody, holds no snapshot, and costs a page",
             .timeLimit(.minutes(1)),
-            arguments: ["/v1/tasks/ID/events", "/v1/outbox"]
+            arguments: [
+                ("/v1/tasks/ID/events", "text/event-stream"), ("/v1/outbox", "text/event-stream"),
+                ("/v1/tasks/ID/output?wait=50s", "text/plain"),
+            ]
         )
-        func slowReader(path: String) async throws {
+        func slowReader(path: String, accept: String) async throws {
             try await Workbench.serving(["--outbox", "on"]) { bench in
                 try bench.behaviour("flood", policy: "output: {limit: 8MiB}\n")
                 try bench.handler("quick", "exit 0")
@@ -85,7 +88,12 @@ extension EndToEnd {
                     "submit", "flood", "--params", "800000", "--socket", bench.socket,
                 ])
                 let id = await waiting.result().out.trimmingCharacters(in: .whitespacesAndNewlines)
-                let slow = try StreamClient(bench, path.replacing("ID", with: id), reads: false)
+                let slow = try StreamClient(
+                    bench,
+                    path.replacing("ID", with: id),
+                    accept: accept,
+                    reads: false
+                )
                 _ = try await bench.ended(id)
                 // Were a snapshot held, the log could not be written back while all this goes through it.
                 for _ in 0..<2 { _ = try await bench.finished("flood", params: "1000000") }

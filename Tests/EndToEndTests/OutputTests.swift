@@ -110,6 +110,57 @@ extension EndToEnd {
             }
         }
 
+        @Test(
+            "a wait for an attempt that has still to begin ends with its output, or with the task",
+            .timeLimit(.minutes(1))
+        )
+        func notBegun() async throws {
+            try await Workbench.serving { bench in
+                try bench.gatedHandler("hold", "gate go")
+                try bench.handler("late", "echo late")
+                try bench.policy("pools", "default: {concurrency: 1}\n")
+            } _: { bench in
+                let held = try await bench.submit("hold")
+                #expect(try await bench.waits(for: held, toBe: .running))
+                let late = try await bench.submit("late")
+                func page(_ query: String) async throws -> APICall.Answer {
+                    try await bench.api("GET", "/v1/tasks/\(late)/output?\(query)")
+                }
+                #expect(try await page("attempt=1").status == 404)
+                let none = try await page("attempt=1&wait=10ms").json
+                #expect(none["chunks"] == [] && none["end"] == false)
+                async let first = page("attempt=1&wait=50s")
+                async let second = page("attempt=2&wait=50s")
+                let follower = try bench.run(["logs", late, "--follow", "--socket", bench.socket])
+                try bench.open("go")
+                let (begun, never) = try await (first, second)
+                #expect(begun.json["chunks"]?.array?.first?["data"] == "bGF0ZQo=")
+                never.expectProblem(404, "not-found", "has no attempt 2")
+                let followed = await follower.result()
+                #expect(followed.code == 0 && followed.out == "late\n" && followed.err.isEmpty)
+            }
+        }
+
+        @Test(
+            "following goes on through a retry",
+            .timeLimit(.minutes(1))
+        )
+        func throughRetry() async throws {
+            try await Workbench.serving { bench in
+                try bench.gatedHandler(
+                    "twice",
+                    "echo attempt $BULKHEAD_ATTEMPT; gate go; [ $BULKHEAD_ATTEMPT = 2 ]",
+                    policy: "retry: {limit: 1, delay: 100ms, jitter: none}\n"
+                )
+            } _: { bench in
+                let id = try await bench.submit("twice")
+                let follower = try bench.run(["logs", id, "--follow", "--socket", bench.socket])
+                try bench.open("go")
+                let followed = await follower.result()
+                #expect(followed.out == "attempt 1\nattempt 2\n" && followed.code == 0, "\(followed)")
+            }
+        }
+
         @Test("single bytes on two streams keep their order within each", .timeLimit(.minutes(1)))
         func singleBytes() async throws {
             try await Workbench.serving { bench in

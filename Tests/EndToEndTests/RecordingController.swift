@@ -71,8 +71,14 @@ final class StreamClient: Sendable {
     private let state = EventBuffer()
 
     /// Asks for a stream, behind what the client has had before, and reads it unless it is told not to.
-    init(_ bench: Workbench, _ path: String, lastEventID: String? = nil, reads: Bool = true) throws {
-        let fields = ["Accept: text/event-stream"] + (lastEventID.map { ["Last-Event-ID: \($0)"] } ?? [])
+    init(
+        _ bench: Workbench,
+        _ path: String,
+        accept: String = "text/event-stream",
+        lastEventID: String? = nil,
+        reads: Bool = true
+    ) throws {
+        let fields = ["Accept: \(accept)"] + (lastEventID.map { ["Last-Event-ID: \($0)"] } ?? [])
         let lines = ["GET \(path) HTTP/1.1", "Host: bulkhead"] + fields
         let request = Array((lines.joined(separator: "\r\n") + "\r\n\r\n").utf8)
         descriptor = try bench.api.connected()
