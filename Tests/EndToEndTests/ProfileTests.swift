@@ -62,7 +62,7 @@ extension EndToEnd {
                     bench,
                     [
                         "chroot,0", "mount,0,0,0,0,0", "setpriority,3,0,0", "setpriority,\(high),0,0",
-                        "setpriority,2,0,0", "setpriority,0,0,0", "fsync,999", "clone3,0,0",
+                        "setpriority,2,0,0", "setpriority,0,0,19", "fsync,999", "clone3,0,0",
                     ]
                 )
             } _: { bench in

@@ -63,8 +63,17 @@ final class Workbench: Sendable {
         for pid in launchers { kill(pid, SIGKILL) }
     }
 
-    /// The launchers of this workbench that live: they have its folder of launchers open.
+    /// The launchers of this workbench that live.
+    ///
+    /// They have its folder of launchers open, which they show to nobody but root; to others those that run a handler
+    /// are known as its parent.
     var launchers: [pid_t] {
+        let parents = handlerProcesses.compactMap { ProcessTable.entry(of: $0.parent) }
+            .filter { $0.name.hasPrefix("bulkhead-launch") }.map(\.pid)
+        return Array(Set(openLaunchers + parents))
+    }
+
+    private var openLaunchers: [pid_t] {
         let files = FileManager.default
         let names = (try? files.contentsOfDirectory(atPath: "/proc")) ?? []
         return names.compactMap { pid_t($0) }.filter { pid in
