@@ -7,18 +7,33 @@ import Synchronization
 /// The one writer: a list of waiting mutations and one thread that commits them in groups.
 ///
 /// Whatever waits when the thread is free goes into one transaction, so that many callers share one sync of
-/// the disk. A mutation depends on the database alone and may run twice: where one of a group throws, the
-/// group is rolled back and each of its mutations runs alone.
+/// the disk. A mutation depends on the database alone and may run several times: where one of a group throws, or
+/// the disk is full, the group is rolled back and each of its mutations runs alone. While the disk is full those
+/// that take something in go alone, so that they cost those nothing that may use the ``DiskReserve``.
 final class CommitWriter: Sendable {
     /// Mutations that one transaction takes.
     static let groupMutations = 1_024
     /// Bytes of payload after which a transaction takes no further mutation.
     static let groupBytes = 8 << 20
+    /// Pages that one transaction has of the ballast and of old output, at the most.
+    private static let mostPagesGivenUp = 1 << 16
+
+    /// What one transaction takes while the disk is full, so that it fits into the part of the log that is held.
+    private struct GroupSize {
+        var mutations: Int
+        var bytes: Int
+
+        init(onFullDisk log: Int64) {
+            mutations = max(Int(log >> 18), 1)
+            bytes = Int(log / 8)
+        }
+    }
 
     /// Tells a mutation's caller that it is durable.
     private typealias Success = @Sendable () -> Void
 
     private struct Mutation: Sendable {
+        var purpose: CommitPurpose
         var bytes: Int
         var run: @Sendable (Database) throws -> Success
         var fail: @Sendable (BulkheadError) -> Void
@@ -36,7 +51,7 @@ final class CommitWriter: Sendable {
     }
 
     private enum Outcome {
-        case committed([Success], totalChanges: Int, bytesHeld: Int64)
+        case committed([Success], totalChanges: Int, bytesHeld: Int64, hasRoomAgain: Bool)
         case thrown(any Error)
         case fault(StorageFault, any Error)
     }
@@ -51,6 +66,11 @@ final class CommitWriter: Sendable {
     /// Tells of every commit.
     let feed = CommitFeed()
     private let pool: DatabasePool
+    /// What is held on the disk; nil where nothing is.
+    let reserve: DiskReserve?
+    /// Tells that the disk has become too full to take anything new.
+    let shortages: AsyncStream<Void>
+    private let shortage: AsyncStream<Void>.Continuation
     private let path: String
     private let checkpointer: Mutex<Checkpointer>
     private let logBound: Int
@@ -59,13 +79,16 @@ final class CommitWriter: Sendable {
     private let work = DispatchSemaphore(value: 0)
 
     /// Starts the thread.
-    init(pool: DatabasePool, path: String, checkpointPages: Int, logBound: Int) {
+    init(pool: DatabasePool, reserve: DiskReserve?, path: String, checkpointPages: Int, logBound: Int) {
         self.pool = pool
+        self.reserve = reserve
         self.path = path
         self.logBound = logBound
         checkpointer = Mutex(Checkpointer(pages: checkpointPages))
         (failure, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
         (roomGrew, growth) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (shortages, shortage) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        if reserve?.shortage != nil { shortage.yield() }
         let thread = Thread { [self] in commitUntilClosed() }
         thread.name = "bulkhead-commit"
         thread.start()
@@ -74,16 +97,19 @@ final class CommitWriter: Sendable {
     /// Commits a mutation and returns when it is durable, whether the caller is cancelled or not.
     /// - Parameters:
     ///   - bytes: About how much it writes, for the bound of a group.
-    ///   - body: The mutation; it may run twice, and depends on the database alone.
+    ///   - purpose: What it may have of a full disk.
+    ///   - body: The mutation; it may run several times, and depends on the database alone.
     /// - Returns: What the run that was committed returned.
-    /// - Throws: What the mutation threw, or ``BulkheadError`` with the code `storage`.
+    /// - Throws: What the mutation threw, or ``BulkheadError`` with the code `storage`, or `noReserve` on a full disk.
     func commit<Value: Sendable>(
         bytes: Int = 0,
+        for purpose: CommitPurpose = .relief,
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(BulkheadError) -> Value {
         let result: Result<Value, BulkheadError> = await withCheckedContinuation { continuation in
             enqueue(
                 Mutation(
+                    purpose: purpose,
                     bytes: bytes,
                     run: { db in
                         let value = try body(db)
@@ -135,17 +161,21 @@ final class CommitWriter: Sendable {
     ///
     /// SQLite does so itself only where the last connection that is closed may write, and here that one is
     /// a reader. What a lock keeps from being written back stays in the log, where the next start finds it.
+    /// - Returns: Whether all of it is written back.
     /// - Throws: `DatabaseError` where the disk can no longer be trusted.
-    func writeBack() throws {
+    func writeBack() throws -> Bool {
         let isOver = state.withLock { state in
             defer { state.isWrittenBack = true }
             return state.isWrittenBack || state.end != nil
         }
-        guard !isOver else { return }
+        guard !isOver else { return false }
         do {
-            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
+            // Room that is held on the disk stays with the log.
+            let mode: Database.CheckpointMode = reserve == nil ? .truncate : .passive
+            let log = try pool.writeWithoutTransaction { db in try db.checkpoint(mode) }
+            return log.checkpointedFrameCount >= log.walFrameCount
         } catch  where StorageFault(error) == .passing {
-            return
+            return false
         }
     }
 
@@ -169,6 +199,7 @@ final class CommitWriter: Sendable {
         while let group = nextGroup() { commit(group) }
         failed.finish()
         growth.finish()
+        shortage.finish()
         feed.close()
         let closers = state.withLock { state in
             state.hasEnded = true
@@ -203,6 +234,24 @@ final class CommitWriter: Sendable {
     }
 
     private func commit(_ group: [Mutation]) {
+        defer { if reserve?.shortage != nil { shortage.yield() } }
+        guard let reserve, reserve.shortage != nil else { return commit(group, mayRunAgain: true) }
+        let size = GroupSize(onFullDisk: reserve.logBytes)
+        var part: [Mutation] = []
+        var bytes = 0
+        for mutation in group {
+            let isAlone = mutation.purpose == .growth || part.last?.purpose == .growth
+            if !part.isEmpty, isAlone || part.count >= size.mutations || bytes >= size.bytes {
+                commit(part, mayRunAgain: true)
+                (part, bytes) = ([], 0)
+            }
+            part.append(mutation)
+            bytes += mutation.bytes
+        }
+        commit(part, mayRunAgain: true)
+    }
+
+    private func commit(_ group: [Mutation], mayRunAgain: Bool) {
         if let end {
             for mutation in group { mutation.fail(end) }
             return
@@ -211,41 +260,77 @@ final class CommitWriter: Sendable {
         let outcome = transact(group)
         let took = start.duration(to: .now)
         switch outcome {
-        case .committed(let successes, let totalChanges, let held):
+        case .committed(let successes, let totalChanges, let held, let hasRoomAgain):
             state.withLock { $0.measures.note(mutations: group.count, took: took) }
             for success in successes { success() }
             tellGrowth(held)
+            if hasRoomAgain { growth.yield() }
             feed.tell()
-            checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
-        case .fault(let fault, let error):
-            state.withLock { $0.measures.failures += 1 }
-            if fault == .lasting { stop(error, "the database could not be written") }
-            let error = BulkheadError(storing: error, "the database could not be written")
-            for mutation in group { mutation.fail(error) }
+            writeBackIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
+        case .fault(.passing, let error as DatabaseError)
+        where error.resultCode == .SQLITE_FULL && mayRunAgain:
+            // What has no room costs the others nothing; from its front, the log has some.
+            reserve?.noteFull()
+            writeBackLog()
+            for mutation in group { commit([mutation], mayRunAgain: false) }
+        case .fault(let fault, let error): fail(group, fault, error)
         case .thrown(let error) where group.count == 1:
             group[0].fail(BulkheadError(storing: error, "a change of the database was not possible"))
         case .thrown:
-            for mutation in group { commit([mutation]) }
+            for mutation in group { commit([mutation], mayRunAgain: mayRunAgain) }
         }
+    }
+
+    private func fail(_ group: [Mutation], _ fault: StorageFault, _ error: any Error) {
+        state.withLock { $0.measures.failures += 1 }
+        if fault == .lasting { stop(error, "the database could not be written") }
+        let isFull = (error as? DatabaseError)?.resultCode == .SQLITE_FULL
+        var error = BulkheadError(storing: error, "the database could not be written")
+        if isFull { error.code = .noReserve }
+        for mutation in group { mutation.fail(error) }
     }
 
     private func transact(_ group: [Mutation]) -> Outcome {
         do {
-            var successes: [Success] = []
-            successes.reserveCapacity(group.count)
-            var held: Int64 = 0
-            let totalChanges = try pool.writeWithoutTransaction { db in
+            return try transact(group, givingUp: 0)
+        } catch let lack as DiskReserve.Lack {
+            return .thrown(lack.error)
+        } catch {
+            guard let fault = StorageFault(error) else { return .thrown(error) }
+            let isWrite = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE
+            if isWrite, let refusal = reserve?.refusalOfWrites() { return .fault(.passing, refusal) }
+            return .fault(fault, error)
+        }
+    }
+
+    /// Runs a group in one transaction, and again with more of the ballast where it lacks pages.
+    private func transact(_ group: [Mutation], givingUp pages: Int) throws -> Outcome {
+        let purpose: CommitPurpose = group.contains { $0.purpose == .growth } ? .growth : .relief
+        var successes: [Success] = []
+        successes.reserveCapacity(group.count)
+        var held: Int64 = 0
+        var room: DiskReserve.Room?
+        let totalChanges: Int
+        do {
+            totalChanges = try pool.writeWithoutTransaction { db in
                 try db.inTransaction(.immediate) {
+                    if pages > 0 { try Ballast.free(pages, db) }
                     for mutation in group { successes.append(try mutation.run(db)) }
                     held = try Ledger.read(db).bytesHeld
+                    room = try reserve?.secure(db, for: purpose)
                     return .commit
                 }
                 return db.totalChangesCount
             }
-            return .committed(successes, totalChanges: totalChanges, bytesHeld: held)
-        } catch {
-            return StorageFault(error).map { .fault($0, error) } ?? .thrown(error)
+        } catch let lack as DiskReserve.Lack where pages < Self.mostPagesGivenUp {
+            return try transact(group, givingUp: 2 * pages + lack.pages)
         }
+        return .committed(
+            successes,
+            totalChanges: totalChanges,
+            bytesHeld: held,
+            hasRoomAgain: room.flatMap { reserve?.note($0) } ?? false
+        )
     }
 
     private func tellGrowth(_ held: Int64) {
@@ -256,12 +341,18 @@ final class CommitWriter: Sendable {
         if isLess { growth.yield() }
     }
 
-    private func checkpointIfDue(totalChanges: Int, bytes: Int) {
+    private func writeBackIfDue(totalChanges: Int, bytes: Int) {
         let isDue = checkpointer.withLock { $0.noteGroup(totalChanges: totalChanges, bytes: bytes) }
-        // A log that was too long is looked at after every group, so that work goes on as soon as it can.
-        guard isDue || pressure != .none else { return }
+        // A log that was too long is looked at after every group, so that work goes on as soon as it can; and on a
+        // full disk it must not grow at all.
+        guard isDue || pressure != .none || reserve?.shortage != nil else { return }
+        writeBackLog()
+    }
+
+    private func writeBackLog() {
         do {
             let log = try pool.writeWithoutTransaction { db in try db.checkpoint(.passive) }
+            reserve?.noteWrittenBack()
             logPressure.withLock { pressure in
                 pressure = LogPressure(
                     frames: log.walFrameCount,
@@ -272,6 +363,8 @@ final class CommitWriter: Sendable {
         } catch {
             // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
             guard StorageFault(error) == .lasting else { return }
+            let isWrite = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE
+            if isWrite, reserve?.refusalOfWrites() != nil { return }
             stop(error, "the database's log could not be written back")
         }
     }
