@@ -109,8 +109,13 @@ let package = Package(
             linkerSettings: [.linkedLibrary("sqlite3")]
         ),
 
+        .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
         .target(name: "FaultPoints", path: "Tests/FaultPoints", linkerSettings: [.linkedLibrary("dl")]),
-        .testTarget(name: "BulkheadCoreTests", dependencies: ["BulkheadCore"], swiftSettings: strict),
+        .testTarget(
+            name: "BulkheadCoreTests",
+            dependencies: ["BulkheadCore", "SeededRandom"],
+            swiftSettings: strict
+        ),
         .testTarget(name: "BulkheadLaunchTests", dependencies: ["BulkheadLaunch"], swiftSettings: strict),
         .testTarget(
             name: "BulkheadPolicyTests",
@@ -119,7 +124,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BulkheadSandboxTests",
-            dependencies: ["BulkheadCore", "BulkheadPolicy", "BulkheadSandbox", "CLinux"],
+            dependencies: ["BulkheadCore", "BulkheadPolicy", "BulkheadSandbox", "CLinux", "SeededRandom"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -129,7 +134,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BulkheadStoreTests",
-            dependencies: ["BulkheadCore", "BulkheadStore", "FaultVFS", grdb],
+            dependencies: ["BulkheadCore", "BulkheadStore", "FaultVFS", "SeededRandom", grdb],
             swiftSettings: strict
         ),
         .testTarget(
@@ -144,7 +149,9 @@ let package = Package(
         ),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["BulkheadCore", "BulkheadLaunch", "BulkheadStore", "CLinux", grdb],
+            dependencies: [
+                "BulkheadCore", "BulkheadLaunch", "BulkheadStore", "CLinux", "SeededRandom", grdb,
+            ],
             swiftSettings: strict
         ),
     ] + (fuzzing ? fuzzers : [])

@@ -73,14 +73,18 @@ extension AttemptRunner {
             finish.error = TaskError(.cancelled, "cancelled; its launcher was lost before it had ended")
             return finish
         }
+        let isStopped = live.stopReason == .supervisorStop
         let decision = RecoveryRule.decide(
-            live.stopReason == .supervisorStop ? .stopped : .crash,
+            isStopped ? .stopped : .crash,
             mayRunAgain: recovery?.mode == .rehydrate,
             limit: recovery?.limit ?? RecoveryPolicy().limit,
             interruptions: task.interruptions,
             lossesInRow: task.lossesInRow
         )
-        return AttemptFinish(task: task, decision: decision, now: clocks.wall())
+        var finish = AttemptFinish(task: task, decision: decision, now: clocks.wall())
+        // Whoever was quicker than our stop: it is over since we ended it, and is told so.
+        if isStopped { finish.outcome = "stopped" }
+        return finish
     }
 
     func putBack(

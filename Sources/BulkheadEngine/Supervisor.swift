@@ -21,6 +21,8 @@ public final class Supervisor: Service, Sendable {
     let dispatcher: Dispatcher
     let drain: Mutex<Duration>
     let retention: Retention
+    /// Recovery is over, and tasks are started; never reached by a supervisor that is stopped before.
+    public let ready = Milestone()
     private let launchers: LauncherPool
     let loader: CatalogLoader
     private let recovery: Recovery
@@ -174,6 +176,7 @@ public final class Supervisor: Service, Sendable {
             if life.phase == .recovering { life.phase = .ready }
         }
         preparation.sweepScratch()
+        if phase == .ready { ready.reach() }
         logger.info("ready", metadata: ["types": "\(catalog.current.entries.count)"])
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await self.followFolders() }

@@ -14,6 +14,8 @@ public struct Listener: Service {
     private let connections: Int
     private let supervisor: Supervisor
     private let logger: Logger
+    /// Clients can connect, and whom the socket is not meant for cannot.
+    public let opened = Milestone()
 
     /// Makes a service for each address, having checked that each is free.
     /// - Parameters:
@@ -28,7 +30,7 @@ public struct Listener: Service {
         supervisor: Supervisor,
         socketGroup: String?,
         logger: Logger
-    ) throws(BulkheadError) -> [any Service] {
+    ) throws(BulkheadError) -> [Listener] {
         guard !listen.isEmpty else {
             throw BulkheadError(.invalidSetting, "there is no address to listen on", advice: "give --listen")
         }
@@ -68,7 +70,7 @@ public struct Listener: Service {
             ),
             onServerRunning: { channel in
                 opening.finish(socket)
-                if opening.error != nil { channel.close(promise: nil) }
+                if opening.error == nil { opened.reach() } else { channel.close(promise: nil) }
             },
             logger: logger
         )

@@ -52,9 +52,13 @@ struct Serve: AsyncParsableCommand {
             socketGroup: settings.socketGroup,
             logger: logger
         )
-        let announcement = Announcement(supervisor: supervisor, settings: settings, asJSON: json)
+        let readiness = Readiness(
+            supervisor: supervisor,
+            listeners: listeners,
+            addresses: settings.listen.map(\.description)
+        )
+        let announcement = Announcement(readiness: readiness, settings: settings, asJSON: json)
         let notices = ServiceNotices(notification, logger: logger)
-        let readiness = Readiness(supervisor: supervisor, listen: settings.listen)
         let reload = SettingsReload(
             read: read,
             settings: settings,
@@ -128,7 +132,7 @@ struct Serve: AsyncParsableCommand {
 
 /// Says once that the supervisor takes work, where, and how to stop it.
 private struct Announcement: Service {
-    let supervisor: Supervisor
+    let readiness: Readiness
     let settings: Settings
     let asJSON: Bool
 
@@ -141,31 +145,26 @@ private struct Announcement: Service {
         try? await gracefulShutdown()
     }
 
-    private var readiness: Readiness { Readiness(supervisor: supervisor, listen: settings.listen) }
-
     private func announce() async {
-        let plugins = await supervisor.plugins()
+        let plugins = await readiness.supervisor.plugins()
         let usable = plugins.count { $0.type != nil && $0.problems.isEmpty }
-        let addresses = settings.listen.map(\.description)
-        if asJSON {
-            Console.data.document(document(handlers: usable, addresses: addresses))
-        }
+        if asJSON { Console.data.document(document(handlers: usable)) }
         let problems =
             usable == plugins.count
             ? "" : ", \(plugins.count - usable) with problems (see \"bulkhead plugins\")"
         Console.words.line(
-            "bulkhead \(Bulkhead.version): ready at \(addresses.joined(separator: ", ")); "
+            "bulkhead \(Bulkhead.version): ready at \(readiness.addresses.joined(separator: ", ")); "
                 + "\(usable) handlers in \(settings.plugins)\(problems); "
                 + "stop with Ctrl-C or \"kill \(getpid())\""
         )
     }
 
-    private func document(handlers: Int, addresses: [String]) -> JSONValue {
+    private func document(handlers: Int) -> JSONValue {
         .object([
             "version": .string(Bulkhead.version),
             "pid": .integer(getpid()),
-            "listen": .array(addresses.map(JSONValue.string)),
-            "stateFolder": .string(supervisor.stateFolderPath),
+            "listen": .array(readiness.addresses.map(JSONValue.string)),
+            "stateFolder": .string(readiness.supervisor.stateFolderPath),
             "pluginsFolder": .string(settings.plugins),
             "policiesFolder": .string(settings.policies),
             "handlers": .integer(handlers),

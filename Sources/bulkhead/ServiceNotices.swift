@@ -1,25 +1,25 @@
 import BulkheadCore
 import BulkheadEngine
+import BulkheadHTTP
 import BulkheadHost
-import Foundation
 import Logging
 import ServiceLifecycle
 
-/// When the supervisor takes work.
+/// When the supervisor takes work: its sockets are open, and recovery is over.
 struct Readiness: Sendable {
     let supervisor: Supervisor
-    let listen: [SocketSetting]
+    let listeners: [Listener]
+    /// The addresses, in plain words.
+    let addresses: [String]
 
-    private static let look = Duration.milliseconds(10)
+    /// Whether it is reached, and no stop has begun.
+    var isReached: Bool { supervisor.phase == .ready && listeners.allSatisfy(\.opened.isReached) }
 
-    /// Sockets are there when their listeners are bound; the supervisor says itself when recovery is over.
-    var isReached: Bool {
-        supervisor.phase == .ready && listen.allSatisfy { FileManager.default.fileExists(atPath: $0.path) }
-    }
-
-    /// Looks again and again until it is reached, or the task is cancelled.
+    /// Waits until it is reached.
+    /// - Throws: `CancellationError` where the task was cancelled before.
     func wait() async throws {
-        while !isReached { try await Task.sleep(for: Self.look) }
+        for listener in listeners { try await listener.opened.wait() }
+        try await supervisor.ready.wait()
     }
 }
 
@@ -64,7 +64,7 @@ struct ReadyNotice: Service {
 
     /// What the manager shows of a supervisor that takes work.
     static func sentence(_ readiness: Readiness) -> String {
-        "ready at " + readiness.listen.map(\.description).joined(separator: ", ")
+        "ready at " + readiness.addresses.joined(separator: ", ")
     }
 }
 

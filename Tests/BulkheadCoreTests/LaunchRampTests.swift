@@ -1,5 +1,6 @@
 import BulkheadCore
 import Testing
+import SeededRandom
 
 @Suite("LaunchRamp")
 struct LaunchRampTests {
@@ -60,9 +61,9 @@ struct LaunchRampTests {
 
     @Test("two machines that start together do not launch in step")
     func jittered() {
-        var (one, two) = (SplitMix(state: 1), SplitMix(state: 2))
-        let first = starts { one.next() }
-        let second = starts { two.next() }
+        var (one, two) = (SeededRandom(seed: 1), SeededRandom(seed: 2))
+        let first = starts { Double.random(in: 0..<1, using: &one) }
+        let second = starts { Double.random(in: 0..<1, using: &two) }
         #expect(first.prefix(30) != second.prefix(30))
     }
 
@@ -81,17 +82,5 @@ struct LaunchRampTests {
             total += share
         }
         #expect(total == LaunchRamp.firstStarts && ramp.left == 0)
-    }
-}
-
-/// Numbers that depend on a seed alone (Steele, Lea and Flood's SplitMix64).
-private struct SplitMix {
-    var state: UInt64
-
-    mutating func next() -> Double {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return Double((mixed ^ (mixed >> 31)) >> 11) / Double(1 << 53)
     }
 }

@@ -178,7 +178,7 @@ struct PacketLoopTests {
         defer { loop.stop() }
         var reused = 0
         var last: Int32 = -1
-        for round in 0..<500 as Range<Int> {
+        for round in 0..<150 as Range<Int> {
             let bytes = [UInt8(truncatingIfNeeded: round), UInt8(truncatingIfNeeded: round >> 8)]
             let collector = Collector()
             let (port, peer) = try connected(collector)

@@ -3,6 +3,7 @@ import BulkheadPolicy
 import BulkheadSandbox
 import Foundation
 import Testing
+import SeededRandom
 
 @Suite("Filters of random policies")
 struct RandomPoliciesTests {
@@ -14,7 +15,7 @@ struct RandomPoliciesTests {
 
     @Test("a random profile compiles to a filter that does what the profile's text says", arguments: seeds)
     func profiles(seed: UInt64) throws {
-        var numbers = SeededNumbers(seed)
+        var numbers = SeededRandom(seed: seed)
         let random = RandomProfile(using: &numbers)
         var policy = SandboxPolicy()
         policy.network = .host
@@ -56,7 +57,7 @@ struct RandomPoliciesTests {
         arguments: seeds
     )
     func lists(seed: UInt64) throws {
-        var numbers = SeededNumbers(seed)
+        var numbers = SeededRandom(seed: seed)
         var policy = SandboxPolicy()
         policy.preset = Preset.allCases.randomElement(using: &numbers) ?? .default
         policy.network = Bool.random(using: &numbers) ? .none : .host
@@ -71,7 +72,7 @@ struct RandomPoliciesTests {
         }
     }
 
-    private static func selectors(_ numbers: inout SeededNumbers) throws -> [SyscallSelector] {
+    private static func selectors(_ numbers: inout SeededRandom) throws -> [SyscallSelector] {
         try (0..<Int.random(in: 0...5, using: &numbers)).map { _ in
             let words = Bool.random(using: &numbers) ? SyscallGroups.names : SyscallTable.allNames
             let word = words.randomElement(using: &numbers) ?? "read"
@@ -80,7 +81,7 @@ struct RandomPoliciesTests {
     }
 
     /// A value that conditions are made of, beside one, or anything.
-    private static func argument(_ numbers: inout SeededNumbers) -> UInt64 {
+    private static func argument(_ numbers: inout SeededRandom) -> UInt64 {
         let value = RandomProfile.values.randomElement(using: &numbers) ?? 0
         switch Int.random(in: 0...4, using: &numbers) {
         case 0: return value &+ 1

@@ -1,21 +1,7 @@
 import BulkheadCore
 import BulkheadPolicy
 import BulkheadSandbox
-
-/// A seeded source of numbers (SplitMix64), so that a failure can be had again.
-struct SeededNumbers: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}
+import SeededRandom
 
 /// An OCI profile made by chance, as text, and what it means by a reading of its own.
 struct RandomProfile {
@@ -33,7 +19,7 @@ struct RandomProfile {
         0, 1, 2, 16, 40, 0xFF, 0x5412, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 1 << 32, 1 << 63, .max,
     ]
 
-    init(using numbers: inout SeededNumbers) {
+    init(using numbers: inout SeededRandom) {
         let entries = (0..<Int.random(in: 1...8, using: &numbers)).map { _ in Self.entry(&numbers) }
         var object: JSONObject = ["defaultAction": .string(Self.action(&numbers))]
         if object["defaultAction"]?.string == "SCMP_ACT_ERRNO", Bool.random(using: &numbers) {
@@ -47,11 +33,11 @@ struct RandomProfile {
         self.entries = [given] + entries
     }
 
-    private static func action(_ numbers: inout SeededNumbers) -> String {
+    private static func action(_ numbers: inout SeededRandom) -> String {
         "SCMP_ACT_" + actions[Int.random(in: 0..<actions.count, using: &numbers)]
     }
 
-    private static func entry(_ numbers: inout SeededNumbers) -> JSONValue {
+    private static func entry(_ numbers: inout SeededRandom) -> JSONValue {
         var entry: JSONObject = [:]
         let names = Set(
             (0..<Int.random(in: 1...4, using: &numbers)).map { _ in
@@ -69,7 +55,7 @@ struct RandomProfile {
         return .object(entry)
     }
 
-    private static func condition(_ numbers: inout SeededNumbers) -> JSONValue {
+    private static func condition(_ numbers: inout SeededRandom) -> JSONValue {
         let mask = values.randomElement(using: &numbers) ?? 0
         let word = operators.randomElement(using: &numbers) ?? "EQ"
         var condition: JSONObject = [

@@ -1,6 +1,7 @@
 import BulkheadCore
 import Foundation
 import GRDB
+import SeededRandom
 import Testing
 
 @testable import BulkheadStore
@@ -330,21 +331,6 @@ struct QuarantineTests {
         }
         #expect(LogCheck.damage(in: Data(count: 100_000)) == nil)
         #expect(LogCheck.damage(in: log + Data(count: 50_000)) == nil)
-    }
-}
-
-/// Random numbers that a seed repeats (splitmix64).
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }
 

@@ -1,4 +1,5 @@
 import BulkheadCore
+import SeededRandom
 import Testing
 
 @testable import BulkheadStore
@@ -73,19 +74,6 @@ private struct SpoolModel {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 @Suite("Spool against a plain model")
 struct SpoolModelTests {
     private static let steps = 1_200
@@ -96,7 +84,7 @@ struct SpoolModelTests {
         let bench: StoreWorkbench
         let store: Store
         var model: SpoolModel
-        var random: SplitMix
+        var random: SeededRandom
         var attempts = [Int](repeating: 1, count: SpoolModelTests.tasks)
         let limits: [Int64] = [40, 60, 1_000, 1_000, 0]
 
@@ -187,7 +175,7 @@ struct SpoolModelTests {
                 bench: bench,
                 store: store,
                 model: SpoolModel(cap: 200),
-                random: SplitMix(state: seed)
+                random: SeededRandom(seed: seed)
             )
             for step in 1...Self.steps {
                 try await drive.step()

@@ -56,6 +56,34 @@ struct StateFixtureTests {
         }
     }
 
+    /// What the third version brought: a wait before a retry, what a controller has, the runs of a task told apart.
+    private func fillThird(_ bench: StoreWorkbench, _ store: Store) async throws {
+        for number in 7...8 { try await bench.run(store, number) }
+        var retry = try bench.finish(7, .retry)
+        retry.wait = RetryWait(.seconds(60), from: bench.now)
+        retry.retries = 1
+        _ = try await store.finish(retry)
+        for (offset, text) in [(0, "abc"), (3, "def")] {
+            _ = try await store.append([try bench.chunk(8, at: Int64(offset), text, limit: 3)])
+        }
+        try await acknowledge(bench, store, ["1.0 received", "1.1 gap stdout@0 3"])
+        for (offset, text) in [(6, "ghi"), (9, "jkl")] {
+            _ = try await store.append([try bench.chunk(8, at: Int64(offset), text, limit: 6)])
+        }
+        try await acknowledge(bench, store, ["1.1 output stdout@9 jkl"])
+        _ = try await store.finish(try bench.finish(8, .fail))
+        try await bench.submit(store, try bench.request(8))
+        _ = try await store.startAttempt(try bench.start(8, attempt: 1))
+    }
+
+    /// Acknowledges messages of the eighth task.
+    private func acknowledge(_ bench: StoreWorkbench, _ store: Store, _ spelled: [String]) async throws {
+        let id = try bench.id(8)
+        let names = try await store.allMessages().filter { $0.task == id && spelled.contains($0.spelled) }
+        #expect(names.count == spelled.count)
+        _ = try await store.acknowledge(names.map(\.messageID), now: bench.now)
+    }
+
     @Test("the present version's database is filled as the stored one was")
     func fills() async throws {
         let target = ProcessInfo.processInfo.environment["BULKHEAD_WRITE_STATE_FIXTURE"]
@@ -65,7 +93,8 @@ struct StateFixtureTests {
         settings.holdsReserve = false
         let store = try Store.open(settings)
         try await fill(bench, store)
-        try await check(bench, store)
+        try await fillThird(bench, store)
+        try await check(bench, store, version: Schema.latestVersion)
         try await store.close()
         // Closing writes the log back, so that the one file is the whole database.
         #expect(try Data(contentsOf: URL(filePath: bench.path + "-wal")).isEmpty)
@@ -74,7 +103,7 @@ struct StateFixtureTests {
 
     @Test(
         "a database of an earlier version opens with all that was in it, and takes new work",
-        arguments: [1, 2]
+        arguments: [1, 2, 3]
     )
     func opens(version: Int) async throws {
         let bench = try StoreWorkbench()
@@ -84,7 +113,7 @@ struct StateFixtureTests {
             to: URL(filePath: bench.path)
         )
         let store = try Store.open(StoreSettings(path: bench.path, outboxOn: true))
-        try await check(bench, store)
+        try await check(bench, store, version: version)
         try await bench.submit(store, try bench.request(2))
         #expect(try await store.startAttempt(try bench.start(2, attempt: 1))?.run == 2)
         _ = try await store.append([try bench.chunk(2, attempt: 2, at: 0, "new")])
@@ -93,12 +122,15 @@ struct StateFixtureTests {
         try await store.close()
     }
 
-    private func check(_ bench: StoreWorkbench, _ store: Store) async throws {
+    private func check(_ bench: StoreWorkbench, _ store: Store, version: Int) async throws {
         try await StoreWorkbench.audit(store)
+        let later = version < 3 ? 0 : 1
         let counts: [TaskStatus: Int] = [
-            .queued: 1, .running: 1, .completed: 1, .failed: 1, .cancelled: 1, .interrupted: 1,
+            .queued: 1 + later, .running: 1 + later, .completed: 1, .failed: 1, .cancelled: 1,
+            .interrupted: 1,
         ]
         #expect(try await store.counts() == counts)
+        if version >= 3 { try await checkThird(bench, store) }
         let completed = try #require(try await store.task(try bench.id(1)))
         #expect(completed.result?["sum"] == .string("abc"))
         #expect(completed.usage == TaskUsage(wallSeconds: 1.5, cpuSeconds: 0.25, maxRSSBytes: 4_096))
@@ -114,9 +146,28 @@ struct StateFixtureTests {
         #expect(queued.params["file"]?.string == "/srv/a.png")
         #expect(queued.metadata?["ticket"]?.integer == 7)
         #expect(queued.notBefore == bench.now + .seconds(3_600))
-        #expect(try await store.runningAttempts(limit: 9).map(\.task.id) == [try bench.id(5)])
+        let running = try await store.runningAttempts(limit: 9).map(\.task.id)
+        #expect(running == (version < 3 ? [try bench.id(5)] : [try bench.id(5), try bench.id(8)]))
         #expect(try await store.poolHealth()[.default]?.health.failures == 1)
         let finals = try await store.finals()
-        #expect(finals.map(\.task) == (try (1...4).map { try bench.id($0) }))
+        #expect(finals.prefix(4).map(\.task) == (try (1...4).map { try bench.id($0) }))
+        #expect(finals.count == 4 + later)
+    }
+
+    private func checkThird(_ bench: StoreWorkbench, _ store: Store) async throws {
+        let waiting = try #require(try await store.task(try bench.id(7)))
+        #expect((waiting.status, waiting.retries) == (.queued, 1))
+        #expect(try await store.nextWake().wait == bench.now + .seconds(60))
+        let id = try bench.id(8)
+        let again = try #require(try await store.task(id))
+        #expect((again.status, again.run, again.attempt) == (.running, 2, 2))
+        let messages = try await store.allMessages().filter { $0.task == id }
+        #expect(
+            messages.map(\.spelled) == [
+                "1.1 started", "1.1 gap stdout@3 3", "1.1 output stdout@6 ghi", "1.1 final failed",
+                "2.0 received", "2.2 started",
+            ]
+        )
+        #expect(try await store.room().reserved == 2 * Limits.finalBytes(resultLimit: Limits.resultBytes))
     }
 }

@@ -16,8 +16,19 @@ struct CrowdedState {
     private var store: Store
     private let pattern: RunningAttempt
 
+    /// A cap under which every one of so many attempts has room for its result.
+    static func spoolCap(forRunning count: Int) -> Int64 {
+        let settings = StoreSettings(path: "")
+        let final = Int64(Limits.finalBytes(resultLimit: settings.resultLimit))
+        return max(settings.spoolCap, 2 * Int64(count) * final)
+    }
+
     /// Runs one task of a type that goes on for long, ends its supervisor and launcher, and opens the database.
-    init(_ bench: Workbench, type: String) async throws {
+    init(
+        _ bench: Workbench,
+        type: String,
+        spoolCap: Int64 = CrowdedState.spoolCap(forRunning: 1)
+    ) async throws {
         self.bench = bench
         let server = try await bench.start()
         let id = try TaskID(try await bench.submit(type))
@@ -25,7 +36,7 @@ struct CrowdedState {
         #expect(try await bench.waits(for: id.text, toBe: .running))
         await bench.crash(server)
         try await bench.expectNoHandlers()
-        store = try Store.open(StoreSettings(path: bench.state + "/bulkhead.sqlite"))
+        store = try Store.open(StoreSettings(path: bench.state + "/bulkhead.sqlite", spoolCap: spoolCap))
         pattern = try #require(try await store.runningAttempts(limit: 1).first)
         lost = [id]
     }
@@ -64,6 +75,17 @@ struct CrowdedState {
     /// Adds tasks that wait.
     mutating func addQueued(_ count: Int, type: String, pool: String = "default") async throws {
         queued += try await submit(count, type: try TaskType(type), pool: try PoolName(pool))
+    }
+
+    /// Has pools back off, as after failures in a row.
+    func backOff(_ pools: [PoolName], failures: Int, until: Timestamp) async throws {
+        for name in pools {
+            var health = PoolHealth()
+            health.failures = failures
+            health.backoffs = 1
+            health.backoffUntil = until
+            _ = try await store.save(health, of: name)
+        }
     }
 
     /// Closes the database, so that a supervisor can have it.

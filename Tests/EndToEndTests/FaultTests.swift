@@ -164,8 +164,12 @@ extension EndToEnd {
                 #expect(pool?["failures"] == 0)
                 tracer.send(SIGTERM)
                 _ = await tracer.result()
+                // A second launcher stays warm where the traced one was slow to answer.
+                let launcherDescriptors = 4
                 #expect(
-                    try await bench.eventually { ProcessTable.descriptors(of: server.pid) <= descriptors + 2 }
+                    try await bench.eventually {
+                        ProcessTable.descriptors(of: server.pid) <= descriptors + launcherDescriptors
+                    }
                 )
             } catch {
                 await bench.crash(server)

@@ -1,6 +1,7 @@
 import BulkheadCore
 import Foundation
 import Testing
+import SeededRandom
 
 extension EndToEnd {
     @Suite("Outbox")
@@ -13,7 +14,7 @@ extension EndToEnd {
         func recordingController(seed: UInt64) async throws {
             let bench = try Workbench()
             try bench.handler("talk", "echo begin; sleep 0.05; echo middle >&2; sleep 0.05; echo end")
-            var random = Seeded(seed)
+            var random = SeededRandom(seed: seed)
             let controller = RecordingController(bench)
             var server = try await bench.start(["--outbox", "on", "--on-stop", "leave"])
             var tasks: [String] = []
@@ -268,20 +269,5 @@ extension EndToEnd {
                 #expect(try await bench.api("GET", "/v1/outbox").json["messages"]?.array?.count == 3)
             }
         }
-    }
-}
-
-/// A generator whose numbers follow from its seed: SplitMix64.
-private struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

@@ -12,6 +12,66 @@ extension EndToEnd {
         private static let queued = environment["BULKHEAD_RESTART_QUEUED"].flatMap { Int($0) } ?? 3_000
         private static let lost = environment["BULKHEAD_RESTART_LOST"].flatMap { Int($0) } ?? 500
 
+        /// How many tasks wait beside how many pools that back off.
+        private static let herd = environment["BULKHEAD_RESTART_HERD"].flatMap { Int($0) } ?? 60
+        private static let pools = environment["BULKHEAD_RESTART_POOLS"].flatMap { Int($0) } ?? 50
+
+        @Test(
+            "a herd that waits is launched in steps, and pools that back off do so still, with their counts",
+            .timeLimit(.minutes(10))
+        )
+        func herd() async throws {
+            let bench = try Workbench()
+            try bench.gatedHandler("once", "gate open", policy: "pool: lost\n")
+            try bench.handler("fine", ":")
+            let names = (0..<Self.pools).map { "weary-\($0)" }
+            let backoff = "backoff: {after: 3, within: 60s, delay: 10m, maximum: 10m, jitter: none}"
+            let weary = names.map { "\($0): {concurrency: 8, \(backoff)}\n" }.joined()
+            try bench.policy("pools", "lost: {concurrency: 1}\ndefault: {concurrency: 200}\n" + weary)
+            var crowd = try await CrowdedState(bench, type: "once")
+            let now = Timestamp(milliseconds: Int64(Date().timeIntervalSince1970 * 1_000))
+            try await crowd.backOff(
+                try names.map { try PoolName($0) },
+                failures: 4,
+                until: now + .seconds(480)
+            )
+            for name in names.prefix(20) { try await crowd.addQueued(3, type: "fine", pool: name) }
+            try await crowd.addQueued(Self.herd, type: "fine")
+            let held = crowd.queued.count - Self.herd
+            try await crowd.close()
+            for _ in 0..<2 {
+                let server = try await bench.start(["--on-stop", "leave"])
+                do {
+                    let isDone = try await bench.eventually(within: .seconds(300)) {
+                        let (queued, running) = try await (bench.count(.queued), bench.count(.running))
+                        return queued == held && running == 0
+                    }
+                    #expect(isDone)
+                    let pools = try await bench.answer("pools")["pools"]?.array ?? []
+                    let weary = pools.filter { $0.text("name").hasPrefix("weary-") }
+                    #expect(weary.count == names.count)
+                    for pool in weary {
+                        #expect(pool["failures"] == 4, "\(pool.text)")
+                        let until = try #require(pool.milliseconds("backoffUntil"))
+                        #expect(abs(until - now.milliseconds - 480_000) < 5_000, "\(pool.text)")
+                    }
+                } catch {
+                    await bench.crash(server)
+                    throw error
+                }
+                server.send(SIGKILL)
+                _ = await server.result()
+            }
+            try await bench.serving { bench in
+                let starts = try await bench.allTasks().compactMap { task in
+                    task.text("type") == "fine" ? task.milliseconds("startedAt") : nil
+                }.sorted()
+                #expect(starts.count == Self.herd)
+                let atOnce = starts.count { $0 - starts[0] < 45 }
+                #expect(atOnce <= LaunchRamp.firstStarts, "\(starts.map { $0 - starts[0] })")
+            }
+        }
+
         @Test("what waits is launched a few at a time after a start, and says so", .timeLimit(.minutes(1)))
         func paced() async throws {
             let bench = try Workbench()
@@ -117,13 +177,14 @@ extension EndToEnd {
             try bench.gatedHandler("once", "gate open", policy: "pool: lost\n")
             try bench.gatedHandler("again", "gate open", policy: "pool: other\n")
             try bench.policy("pools", "lost: {concurrency: 20000}\nother: {concurrency: 1}\n")
-            var crowd = try await CrowdedState(bench, type: "once")
+            let cap = CrowdedState.spoolCap(forRunning: Self.lost)
+            var crowd = try await CrowdedState(bench, type: "once", spoolCap: cap)
             try await crowd.addLost(Self.lost - 1)
             try await crowd.addQueued(Self.queued, type: "again", pool: "other")
             try await crowd.close()
 
             let begin = ContinuousClock.now
-            let server = try bench.launchServer()
+            let server = try bench.launchServer(["--spool-cap", "\(cap)B"])
             do {
                 let isReady = try await bench.eventually(within: .seconds(300)) {
                     (try? await bench.api("GET", "/healthz").status) == 200

@@ -134,6 +134,35 @@ extension EndToEnd {
             }
         }
 
+        @Test(
+            "an attempt whose launcher is killed while a stop is under way is stopped, not lost",
+            .timeLimit(.minutes(1))
+        )
+        func killedWhileStopping() async throws {
+            let bench = try Workbench()
+            try bench.gatedHandler(
+                "deaf",
+                "trap '' TERM\necho \"{\\\"result\\\":$BULKHEAD_ATTEMPT}\" >&3\ngate open",
+                policy: "grace: 10m\nrecovery: {mode: rehydrate, limit: 1}\n"
+            )
+            let server = try await bench.start()
+            let id = try await bench.submit("deaf")
+            let (_, launcher) = try await bench.processes(of: id)
+            #expect(try await bench.waits(for: id, toBe: .running))
+            server.send(SIGINT)
+            #expect(await server.says("stopping"))
+            kill(launcher.pid, SIGKILL)
+            let end = await server.result()
+            #expect(end.code == 0, "serve ended with \(end)")
+            try bench.open("open")
+            try await bench.serving { bench in
+                let task = try await bench.ended(id)
+                let outcomes = task["attempts"]?.array?.map { $0.text("outcome") }
+                #expect(outcomes == ["stopped", "completed"], "\(task.text)")
+                #expect(task["interruptions"] == 0 && task["result"] == 2)
+            }
+        }
+
         @Test("drain lets running tasks end by themselves, as long as it lasts", .timeLimit(.minutes(1)))
         func drain() async throws {
             let bench = try Workbench()

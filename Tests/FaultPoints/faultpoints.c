@@ -1,5 +1,5 @@
-// Preloaded into a supervisor under test: counts its writes, syncs, spawns and messages over all threads, and ends it
-// at the one that FAULT_POINTS_PAGE, a shared page in a file, names. See faultpoints.h.
+// Preloaded into a supervisor under test: counts its writes, syncs, spawns, messages and pieces of memory over all
+// threads, and ends it, or refuses, at the one that FAULT_POINTS_PAGE, a shared page in a file, names. See faultpoints.h.
 #define _GNU_SOURCE
 #include "faultpoints.h"
 
@@ -116,4 +116,44 @@ ssize_t recvmsg(int socket, struct msghdr *message, int flags) {
     ssize_t received = REAL(recvmsg)(socket, message, flags);
     if (received > 0 && is_launcher(socket)) done(pass(FAULT_RECEIVE));
     return received;
+}
+
+/// Whether this piece of memory, once, is not to be had.
+static bool is_refused(void) {
+    if (!page) return false;
+    uint64_t number = __atomic_add_fetch(&page->counts[FAULT_MEMORY], 1, __ATOMIC_RELAXED);
+    if (page->kind != FAULT_MEMORY || page->action != FAULT_REFUSE || number != page->number) return false;
+    __atomic_store_n(&page->state, 2, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+// The C library's own, by the names under which it keeps them for libraries like this one: dlsym(3) itself allocates.
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+
+static void *refuse(void) {
+    errno = ENOMEM;
+    return NULL;
+}
+
+void *malloc(size_t size) { return is_refused() ? refuse() : __libc_malloc(size); }
+void *calloc(size_t count, size_t size) { return is_refused() ? refuse() : __libc_calloc(count, size); }
+void *realloc(void *memory, size_t size) { return is_refused() ? refuse() : __libc_realloc(memory, size); }
+void *memalign(size_t alignment, size_t size) {
+    return is_refused() ? refuse() : __libc_memalign(alignment, size);
+}
+void *aligned_alloc(size_t alignment, size_t size) { return memalign(alignment, size); }
+
+int posix_memalign(void **memory, size_t alignment, size_t size) {
+    if (is_refused()) return ENOMEM;
+    *memory = __libc_memalign(alignment, size);
+    return *memory ? 0 : ENOMEM;
+}
+
+void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset) {
+    if (!is_refused()) return REAL(mmap)(address, length, protection, flags, file, offset);
+    errno = ENOMEM;
+    return MAP_FAILED;
 }

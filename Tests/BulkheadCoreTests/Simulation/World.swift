@@ -1,4 +1,5 @@
 import BulkheadCore
+import SeededRandom
 
 /// A small world around the core.
 ///
@@ -37,7 +38,7 @@ struct World {
     }
 
     let rules: Rules
-    var random: SimulationRandom
+    var random: SeededRandom
 
     // What is durable.
     var rows: [Int: Row] = [:]
@@ -66,7 +67,7 @@ struct World {
     var failuresInRow = 0
 
     init(seed: UInt64, rules: Rules = Rules()) {
-        random = SimulationRandom(seed: seed)
+        random = SeededRandom(seed: seed)
         self.rules = rules
     }
 
@@ -309,20 +310,5 @@ struct World {
         } else {
             lose(task, .crash)
         }
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed, on every machine.
-struct SimulationRandom: RandomNumberGenerator, Sendable {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

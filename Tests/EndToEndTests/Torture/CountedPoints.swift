@@ -1,4 +1,5 @@
 import Testing
+import SeededRandom
 
 /// Goes through the points of a supervisor's life one by one, each struck before and after it is done.
 struct CountedPoints {
@@ -12,8 +13,10 @@ struct CountedPoints {
     private static let perFolder = 10
     /// Of so many first points the short form draws; all supervisors have them.
     private static let drawnFrom: [FaultPoint.Kind: Int] = [
-        .write: 60, .sync: 15, .name: 6, .spawn: 2, .send: 6, .receive: 8,
+        .write: 60, .sync: 15, .name: 6, .spawn: 2, .send: 6, .receive: 8, .memory: 300_000,
     ]
+    /// Of the pieces of memory, which are too many to go through, so many are refused in the long form.
+    private static let drawnRefusals = 200
 
     init(seed: UInt64) {
         self.seed = seed
@@ -30,7 +33,7 @@ struct CountedPoints {
     /// Strikes at the points of a kind: in the long form at each, until it is not reached any more.
     mutating func through(_ kind: FaultPoint.Kind) async throws {
         for victim in FaultPoint.Victim.allCases where Self.applies(victim, to: kind) {
-            for isAfter in [false, true] where kind != .receive || isAfter {
+            for isAfter in [false, true] where Self.applies(isAfter: isAfter, to: kind) {
                 var points = points(of: kind, victim, isAfter: isAfter)[...]
                 while !points.isEmpty {
                     let isOver = try await strike(points.prefix(Self.perFolder))
@@ -40,9 +43,21 @@ struct CountedPoints {
         }
     }
 
-    /// Only at a message it matters at which one a launcher dies.
+    /// Only at a message it matters at which one a launcher dies; memory is what a call can lack.
     private static func applies(_ victim: FaultPoint.Victim, to kind: FaultPoint.Kind) -> Bool {
-        victim == .supervisor || kind == .send || kind == .receive
+        switch victim {
+        case .supervisor: kind != .memory
+        case .launchers: kind == .send || kind == .receive
+        case .call: kind == .memory
+        }
+    }
+
+    private static func applies(isAfter: Bool, to kind: FaultPoint.Kind) -> Bool {
+        switch kind {
+        case .receive: isAfter
+        case .memory: !isAfter
+        default: true
+        }
     }
 
     private mutating func points(
@@ -51,7 +66,12 @@ struct CountedPoints {
         isAfter: Bool
     ) -> [FaultPoint] {
         let numbers: [Int]
-        if TortureLength.isLong {
+        if kind == .memory {
+            let count =
+                TortureLength.isLong ? min(TortureLength.points, Self.drawnRefusals) : TortureLength.points
+            let last = Self.drawnFrom[kind] ?? 1
+            numbers = (0..<count).map { _ in Int.random(in: 1...last, using: &random) }.sorted()
+        } else if TortureLength.isLong {
             numbers = Array(1...10_000).prefix(TortureLength.points).map(\.self)
         } else {
             let first = Array(1...(Self.drawnFrom[kind] ?? 1)).shuffled(using: &random)

@@ -1,12 +1,12 @@
 import Foundation
 
-/// A counted point in a supervisor's life: the N-th write, sync, spawn or message over all its threads.
+/// A counted point in a supervisor's life: the N-th write, sync, spawn, message or piece of memory over all its threads.
 ///
 /// `libFaultPoints.so`, preloaded, counts them and strikes; both sides share a page, laid out as in `faultpoints.h`.
 struct FaultPoint: CustomStringConvertible {
     /// What is counted, in the order of `enum fault_kind`.
     enum Kind: Int, CaseIterable, Sendable {
-        case write, sync, name, spawn, send, receive
+        case write, sync, name, spawn, send, receive, memory
     }
 
     /// What is struck there.
@@ -15,6 +15,8 @@ struct FaultPoint: CustomStringConvertible {
         case supervisor = 1
         /// Its launchers, while it stands still.
         case launchers = 2
+        /// The call, which fails.
+        case call = 3
     }
 
     var kind: Kind
@@ -24,7 +26,10 @@ struct FaultPoint: CustomStringConvertible {
     /// Whether the call is done first.
     var isAfter: Bool
 
-    var description: String { "\(isAfter ? "after" : "before") \(kind) \(number), \(victim) killed" }
+    var description: String {
+        guard victim != .call else { return "\(kind) \(number) refused" }
+        return "\(isAfter ? "after" : "before") \(kind) \(number), \(victim) killed"
+    }
 
     static let library = Workbench.programs + "/libFaultPoints.so"
 }
@@ -72,7 +77,8 @@ final class FaultPage: Sendable {
 
     private func read() throws -> [UInt8] { Array(try Data(contentsOf: URL(filePath: path))) }
 
-    private static func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
+    /// A number as the other side of a shared page reads it.
+    static func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
         (0..<value.bitWidth / 8).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) }
     }
 }

@@ -1,6 +1,7 @@
 import BulkheadCore
 import Foundation
 import Testing
+import SeededRandom
 
 /// Rounds of load on the real programs, each ended by force, and the facts of them.
 ///

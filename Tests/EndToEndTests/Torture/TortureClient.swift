@@ -1,5 +1,6 @@
 import BulkheadCore
 import Foundation
+import SeededRandom
 
 /// One client of a torture: it submits, submits again, cancels and removes through the socket until it is told to end.
 struct TortureClient {

@@ -1,5 +1,6 @@
 import BulkheadCore
 import Foundation
+import SeededRandom
 
 /// A controller of a torture: it reads the outbox and acknowledges some of what it reads, as long as it is heard.
 struct TortureController {

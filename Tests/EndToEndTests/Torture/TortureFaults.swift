@@ -1,5 +1,6 @@
 import BulkheadCore
 import Foundation
+import SeededRandom
 
 /// What goes wrong during a round, and how it ends.
 struct TortureFaults {

@@ -1,5 +1,6 @@
 import BulkheadCore
 import Synchronization
+import SeededRandom
 
 /// Where everybody who takes part in a torture writes down what came about.
 final class TortureLog: Sendable {

@@ -48,7 +48,7 @@ extension EndToEnd {
         }
 
         @Test(
-            "what was promised holds, whatever ends at the N-th write, sync, spawn or message",
+            "what was promised holds, whatever ends at the N-th write, sync, spawn or message, or for want of memory",
             .timeLimit(.minutes(TortureLength.isLong ? 24 * 60 : 3))
         )
         func countedPoints() async throws {

@@ -1,4 +1,5 @@
 import BulkheadCore
+import SeededRandom
 
 /// A handler that clients submit, and what it does when nothing gets in its way.
 struct TortureType: Sendable {

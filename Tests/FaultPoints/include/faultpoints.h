@@ -11,6 +11,7 @@ enum fault_kind {
     FAULT_SPAWN,   ///< fork and exec of a launcher, which posix_spawn does in one
     FAULT_SEND,    ///< a message to a launcher
     FAULT_RECEIVE, ///< a message from a launcher
+    FAULT_MEMORY,  ///< memory that is asked for
     FAULT_KINDS
 };
 
@@ -18,7 +19,8 @@ enum fault_kind {
 enum fault_action {
     FAULT_NOTHING, ///< only count
     FAULT_KILL,    ///< the process is killed
-    FAULT_WAIT     ///< it says that it is there and waits to be let on
+    FAULT_WAIT,    ///< it says that it is there and waits to be let on
+    FAULT_REFUSE   ///< the call fails; for memory alone
 };
 
 /// The page that a supervisor under test shares with the test, in a file, so that counts outlive a kill.
