@@ -170,8 +170,9 @@ final class DiskReserve: Sendable {
         state.withLock { $0.securedPages = min($0.securedPages, $0.room.pages) }
     }
 
-    /// Why the file system takes no write at this moment, where that is no fault of the disk: it is full, a quota is
-    /// used up, or it has become read-only. What is refused so has changed nothing.
+    /// Why the file system takes no write at this moment, where that is no fault of the disk.
+    ///
+    /// It is full, a quota is used up, or it has become read-only: a write that is refused so has changed nothing.
     /// - Returns: The error; nil where the file system says none of it.
     func refusalOfWrites() -> BulkheadError? {
         // So far beyond the end that it has to find a block.
