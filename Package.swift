@@ -164,6 +164,7 @@ var fuzzers: [Target] {
             name: "launch-message-fuzzer",
             dependencies: ["BulkheadLaunch"],
             path: "Tests/Fuzzers/LaunchMessage",
+            exclude: ["corpus"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]
         ),
         .executableTarget(
@@ -184,6 +185,13 @@ var fuzzers: [Target] {
             name: "json-fuzzer",
             dependencies: ["BulkheadCore"],
             path: "Tests/Fuzzers/JSON",
+            exclude: ["corpus"],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]
+        ),
+        .executableTarget(
+            name: "request-fuzzer",
+            dependencies: ["BulkheadAPI", "BulkheadCore"],
+            path: "Tests/Fuzzers/Request",
             exclude: ["corpus"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]
         ),

@@ -63,7 +63,7 @@ public enum TaskJSON {
         guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let sequence = Int64(text) else {
             throw BulkheadError(
                 .malformed,
-                "\"\(text.prefix(64))\" is not a cursor",
+                "\"\(text.cut(toBytes: 64))\" is not a cursor",
                 advice: "send back the cursor of the page before, unchanged"
             )
         }

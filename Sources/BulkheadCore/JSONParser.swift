@@ -101,7 +101,7 @@ private struct JSONReading<Tree: JSONTree>: ~Copyable {
     private mutating func object(depth: Int) throws(JSONError) -> [Tree.Member] {
         try enter(depth)
         var members: [Tree.Member] = []
-        var names: Set<String> = []
+        var names = MemberNames()
         skipWhiteSpace()
         if take(UInt8(ascii: "}")) { return [] }
         repeat {
@@ -109,8 +109,11 @@ private struct JSONReading<Tree: JSONTree>: ~Copyable {
             let start = position
             guard peek == UInt8(ascii: "\"") else { throw error("a member's name should be here") }
             let name = try string()
-            guard names.insert(name).inserted else {
-                throw JSONError(reason: "the member \"\(name.prefix(64))\" is there twice", offset: start)
+            guard names.insert(name) else {
+                throw JSONError(
+                    reason: "the member \"\(name.cut(toBytes: 64))\" is there twice",
+                    offset: start
+                )
             }
             skipWhiteSpace()
             guard take(UInt8(ascii: ":")) else { throw error("a colon should be here") }
@@ -262,5 +265,22 @@ private struct JSONReading<Tree: JSONTree>: ~Copyable {
 
     private func error(_ reason: String) -> JSONError {
         JSONError(reason: reason, offset: position)
+    }
+}
+
+/// The names of an object's members so far, told apart to the byte.
+private struct MemberNames {
+    private var names: Set<String> = []
+    /// The same names as bytes, from the first on that `String` takes for one that is there, as it does with
+    /// names that Unicode calls equivalent.
+    private var exact: Set<[UInt8]>?
+
+    /// Takes a name; false where it is there already.
+    mutating func insert(_ name: String) -> Bool {
+        if exact == nil {
+            if names.insert(name).inserted { return true }
+            exact = Set(names.map { Array($0.utf8) })
+        }
+        return exact?.insert(Array(name.utf8)).inserted ?? false
     }
 }

@@ -1,5 +1,5 @@
 /// A JSON value that keeps what its sender wrote: the order of members and each number to the last digit.
-public indirect enum JSONValue: Sendable, Equatable {
+public indirect enum JSONValue: Sendable {
     /// `null`.
     case null
     /// `true` or `false`.
@@ -65,6 +65,23 @@ public indirect enum JSONValue: Sendable, Equatable {
     }
 }
 
+extension JSONValue: Equatable {
+    /// Whether both are the same data: numbers by value, objects in whatever order, texts to the byte.
+    ///
+    /// `String` takes texts for equal that Unicode calls equivalent, but they may name two files.
+    public static func == (left: JSONValue, right: JSONValue) -> Bool {
+        switch (left, right) {
+        case (.null, .null): true
+        case (.bool(let left), .bool(let right)): left == right
+        case (.number(let left), .number(let right)): left == right
+        case (.string(let left), .string(let right)): left.utf8.elementsEqual(right.utf8)
+        case (.array(let left), .array(let right)): left == right
+        case (.object(let left), .object(let right)): left == right
+        default: false
+        }
+    }
+}
+
 /// The members of a JSON object in the order in which they were written; equality ignores that order.
 public struct JSONObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     /// One name and its value.
@@ -107,11 +124,17 @@ public struct JSONObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     public var names: [String] { members.map(\.name) }
 
     /// Whether both have the same members, in whatever order.
+    ///
+    /// Each value is compared once at most: comparing a second time, in another order, would double the work with
+    /// every level of nesting.
     public static func == (left: JSONObject, right: JSONObject) -> Bool {
         guard left.members.count == right.members.count else { return false }
-        if left.members == right.members { return true }
-        let others = Dictionary(right.members.map { ($0.name, $0.value) }) { first, _ in first }
-        return left.members.allSatisfy { others[$0.name] == $0.value }
+        let inOrder = zip(left.members, right.members).allSatisfy { $0.name.utf8.elementsEqual($1.name.utf8) }
+        guard !inOrder else {
+            return zip(left.members, right.members).allSatisfy { $0.value == $1.value }
+        }
+        let others = Dictionary(right.members.map { (Array($0.name.utf8), $0.value) }) { first, _ in first }
+        return left.members.allSatisfy { others[Array($0.name.utf8)] == $0.value }
     }
 }
 
@@ -169,7 +192,7 @@ private struct ExactDecimal: Equatable {
             exponent = 0
         } else if exponentText.isEmpty {
             exponent = shift
-        } else if let written = Int(exponentText), abs(written) < Int.max / 4 {
+        } else if let written = Int(exponentText), written.magnitude < Int.max / 4 {
             exponent = written + shift
         } else {
             oversizedExponent = exponentText

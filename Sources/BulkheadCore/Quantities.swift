@@ -74,7 +74,7 @@ public enum Quantities {
     }
 
     private static func quoted(_ text: String) -> String {
-        "\"\(text.prefix(64))\""
+        "\"\(text.cut(toBytes: 64))\""
     }
 }
 

@@ -46,6 +46,9 @@ public struct PruneCursor: Sendable, Equatable, CustomStringConvertible {
     /// Tasks that were looked at and stay.
     public var passed: Int
 
+    /// What a text may say; more tasks than any database holds, and far from where counting on would overflow.
+    private static let mostPassed = 0...1 << 48
+
     /// Makes a cursor.
     public init(completedAt: Int64, key: Int64, passed: Int) {
         self.completedAt = completedAt
@@ -57,7 +60,7 @@ public struct PruneCursor: Sendable, Equatable, CustomStringConvertible {
     public init?(_ text: String) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3, let completedAt = Int64(parts[0]), let key = Int64(parts[1]),
-            let passed = Int(parts[2]), passed >= 0
+            let passed = Int(parts[2]), Self.mostPassed.contains(passed)
         else { return nil }
         self.init(completedAt: completedAt, key: key, passed: passed)
     }

@@ -89,7 +89,7 @@ public struct SpoolRoom: Sendable, Equatable {
     /// - Returns: The words; nil where they go together.
     public static func mismatch(cap: Int64, terminalReserve: Int64, resultLimit: Int) -> String? {
         let final = Limits.finalBytes(resultLimit: resultLimit)
-        guard cap >= final + terminalReserve else {
+        guard cap - final >= terminalReserve else {
             return """
                 the spool must hold the terminal reserve of \(Quantities.text(bytes: terminalReserve)) and one \
                 final message, \(Quantities.text(bytes: final)) at this result-limit

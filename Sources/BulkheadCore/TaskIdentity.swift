@@ -19,7 +19,7 @@ public struct TaskID: Hashable, Sendable, Comparable, CustomStringConvertible {
         guard wellFormed else {
             throw BulkheadError(
                 .malformed,
-                "\"\(text.prefix(64))\" is not a UUID",
+                "\"\(text.cut(toBytes: 64))\" is not a UUID",
                 advice: "an id looks like 0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f5a6; leave it out to have one made"
             )
         }

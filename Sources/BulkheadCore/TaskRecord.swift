@@ -216,6 +216,9 @@ public struct Warnings: Sendable, Equatable {
         kept.append(cut)
     }
 
+    /// Counts warnings that nobody kept.
+    public mutating func omit(_ more: Int64) { omitted += more }
+
     /// The lines that are shown: those kept, and the count of the rest.
     public var shown: [String] {
         omitted == 0 ? kept : kept + ["and \(omitted) more warnings that were not kept"]

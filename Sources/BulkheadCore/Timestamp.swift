@@ -5,7 +5,6 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
     /// Milliseconds since 1970-01-01T00:00:00Z.
     public var milliseconds: Int64
 
-    private static let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
     private static let wholeSeconds = Date.ISO8601FormatStyle()
     /// The years 0001 to 9999, the only ones that RFC 3339 can write.
     private static let writable: ClosedRange<Int64> = -62_135_596_800_000...253_402_300_799_999
@@ -19,15 +18,14 @@ public struct Timestamp: Sendable, Hashable, Comparable, CustomStringConvertible
     /// - Parameter text: Such as `2026-11-21T08:30:00.250Z`.
     /// - Throws: ``BulkheadError`` with the code `malformed`.
     public init(_ text: String) throws(BulkheadError) {
-        let date = (try? Self.style.parse(text)) ?? (try? Self.wholeSeconds.parse(text))
-        guard let date else {
+        guard let milliseconds = TimeReader.milliseconds(text) else {
             throw BulkheadError(
                 .malformed,
-                "\"\(text.prefix(64))\" is not a time",
+                "\"\(text.cut(toBytes: 64))\" is not a time",
                 advice: "write RFC 3339, such as 2026-11-21T08:30:00Z"
             )
         }
-        self.init(milliseconds: Int64((date.timeIntervalSince1970 * 1_000).rounded()))
+        self.init(milliseconds: milliseconds)
     }
 
     /// RFC 3339 in UTC with milliseconds.

@@ -179,7 +179,8 @@ struct AttemptWatch: Sendable {
         finish.progress = said.progress
         finish.deniedSyscalls = denied.entries(terms.denials)
         finish.usage = usage(of: outcome)
-        finish.warnings = terms.warnings + said.warnings
+        finish.warnings = terms.warnings + said.warnings.kept
+        finish.omittedWarnings = said.warnings.omitted
         return finish
     }
 
@@ -203,7 +204,9 @@ struct AttemptWatch: Sendable {
         finish.deniedSyscalls = denied.entries(terms.denials)
         finish.usage = outcome.map(usage)
         finish.warnings =
-            terms.warnings + said.warnings + notes(on: outcome) + [decision.warning].compactMap { $0 }
+            terms.warnings + said.warnings.kept + notes(on: outcome)
+            + [decision.warning].compactMap { $0 }
+        finish.omittedWarnings = said.warnings.omitted
         finish.interruptions = task.interruptions
         // The handler ended by itself, or we ended it for its own doing: no longer a loss in a row.
         finish.lossesInRow = 0

@@ -8,7 +8,8 @@ struct HandlerEvents: Sendable {
     private(set) var progress: TaskProgress?
     private(set) var result: JSONValue?
     private(set) var error: HandlerError?
-    private(set) var warnings: [String] = []
+    /// What was not understood and what was cut; a handler may write such lines without end.
+    private(set) var warnings = Warnings()
 
     /// What a line was.
     enum Line: Sendable, Equatable {

@@ -15,6 +15,8 @@ actor PoolMirror {
     private var writer: Task<Void, Never>?
 
     private static let pause: Duration = .seconds(1)
+    /// What a count may be, so that it can be counted on.
+    private static let counts = 0...Int64(Int32.max)
 
     init(folder: StateFolder, logger: Logger) {
         self.folder = folder
@@ -101,8 +103,8 @@ actor PoolMirror {
 
     private static func pool(_ member: JSONObject.Member) -> (PoolName, PoolHealth)? {
         guard let name = try? PoolName(member.name),
-            let failures = member.value["failures"]?.integer, failures >= 0,
-            let backoffs = member.value["backoffs"]?.integer, backoffs >= 0
+            let failures = member.value["failures"]?.integer, counts.contains(failures),
+            let backoffs = member.value["backoffs"]?.integer, counts.contains(backoffs)
         else { return nil }
         var health = PoolHealth()
         health.failures = Int(failures)

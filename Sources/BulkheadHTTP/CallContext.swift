@@ -26,6 +26,13 @@ struct CallContext: RequestContext {
     }
 }
 
+extension Query {
+    /// Reads the parameters of a call that knows these names.
+    init(_ request: Request, _ names: String...) throws(BulkheadError) {
+        try self.init(request.uri.query, names: names)
+    }
+}
+
 extension Request {
     /// The whole body, of at most so many bytes; one that announces more is refused before it is taken.
     mutating func bytes(upTo limit: Int) async throws -> [UInt8] {

@@ -1,3 +1,4 @@
+import BulkheadAPI
 import BulkheadCore
 import HTTPTypes
 import Hummingbird
@@ -66,20 +67,13 @@ final class ServerSentEvents: Sendable {
     /// - Throws: ``BulkheadError`` with the code `malformed`.
     static func place(in request: Request, storeID: String) throws(BulkheadError) -> Int64? {
         guard let name = lastEventID, let text = request.headers[name], !text.isEmpty else { return nil }
-        let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let sequence = Int64(parts[1]), sequence >= 0 else {
-            throw BulkheadError(
-                .malformed,
-                "the Last-Event-ID \"\(text.cut(toBytes: 64))\" is none of ours",
-                advice: "send the last id as it came, or none"
-            )
-        }
-        return parts[0] == storeID ? sequence : nil
+        let id = try EventID(text)
+        return id.storeID == storeID ? id.sequence : nil
     }
 
     /// One event as it is written.
     static func text(storeID: String, sequence: Int64, event: String, data: JSONValue) -> String {
-        "id: \(storeID)-\(sequence)\nevent: \(event)\ndata: \(data.text)\n\n"
+        "id: \(EventID(storeID: storeID, sequence: sequence))\nevent: \(event)\ndata: \(data.text)\n\n"
     }
 
     /// Whether the call asks for a stream.

@@ -20,6 +20,29 @@ struct ByteReader {
         return number
     }
 
+    /// A count or an offset: small enough for a signed number, and to be added to another one.
+    mutating func count(_ field: String) throws(CodecError) -> UInt64 {
+        let count = try number(UInt64.self, field)
+        guard count <= UInt64(Int64.max) else { throw .unknownValue(field: field, value: count) }
+        return count
+    }
+
+    /// The number of a process; to kill(2) others would mean groups of processes, or all of them.
+    mutating func process(_ field: String) throws(CodecError) -> Int32 {
+        let number = try signed(field)
+        guard number > 0 else {
+            throw .unknownValue(field: field, value: UInt64(UInt32(bitPattern: number)))
+        }
+        return number
+    }
+
+    /// The number of a user or a group; the largest one tells setresuid(2) to leave things as they are.
+    mutating func identity(_ field: String) throws(CodecError) -> UInt32 {
+        let number = try number(UInt32.self, field)
+        guard number < .max else { throw .unknownValue(field: field, value: UInt64(number)) }
+        return number
+    }
+
     mutating func signed(_ field: String) throws(CodecError) -> Int32 {
         Int32(bitPattern: try number(UInt32.self, field))
     }

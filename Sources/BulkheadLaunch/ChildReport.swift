@@ -48,7 +48,9 @@ public enum ChildReport: Sendable, Equatable {
         let errno = try reader.signed("errno")
         let item = try reader.number(UInt32.self, "item")
         switch kind {
-        case 1: return .installing
+        case 1:
+            guard stage == .filter, errno == 0, item == 0 else { throw .unknownKind(found: kind) }
+            return .installing
         case 2: return .failed(stage: stage, errno: errno, item: item)
         default: throw .unknownKind(found: kind)
         }

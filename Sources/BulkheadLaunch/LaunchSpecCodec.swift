@@ -57,9 +57,9 @@ extension LaunchSpec {
             workingFolder: try reader.kernelText("working folder")
         )
         self.task = task
-        timeoutNanoseconds = try reader.number(UInt64.self, "timeout")
-        graceNanoseconds = try reader.number(UInt64.self, "grace")
-        cpuNanoseconds = try reader.number(UInt64.self, "cpu limit")
+        timeoutNanoseconds = try reader.count("timeout")
+        graceNanoseconds = try reader.count("grace")
+        cpuNanoseconds = try reader.count("cpu limit")
         try readRules(&reader)
         try reader.end()
     }
@@ -72,10 +72,7 @@ extension LaunchSpec {
             try reader.number(UInt64.self, "file size")
         }
         user = try reader.optional("user") { reader throws(CodecError) in
-            LaunchUser(
-                uid: try reader.number(UInt32.self, "uid"),
-                gid: try reader.number(UInt32.self, "gid")
-            )
+            LaunchUser(uid: try reader.identity("uid"), gid: try reader.identity("gid"))
         }
         cgroup = try CgroupSpec(from: &reader)
         landlock = try reader.optional("file rules") { reader throws(CodecError) in

@@ -75,7 +75,7 @@ extension LauncherMessage {
         switch Kind(rawValue: kind) {
         case .ready:
             let version = try reader.number(UInt16.self, "version")
-            self = .ready(version: version, pid: try reader.signed("pid"))
+            self = .ready(version: version, pid: try reader.process("pid"))
         case .challenge:
             self = .challenge(nonce: try reader.whole("nonce", count: LaunchLimits.nonceBytes))
         case .some(let kind):
@@ -95,22 +95,25 @@ extension LauncherMessage {
         case .ready, .challenge: throw .unknownKind(found: kind.rawValue)
         case .executing: return .executing(attempt: attempt)
         case .started:
-            let pid = try reader.signed("pid")
+            let pid = try reader.process("pid")
             let startTime = try reader.number(UInt64.self, "start time")
             return .started(attempt: attempt, pid: pid, startTime: startTime)
         case .output:
             let stream = try reader.value(OutputStream.self, "stream")
-            let offset = try reader.number(UInt64.self, "offset")
+            let offset = try reader.count("offset")
             let bytes = try reader.remaining("output", limit: LaunchLimits.outputPacketBytes)
+            guard offset + UInt64(bytes.count) <= UInt64(Int64.max) else {
+                throw .unknownValue(field: "offset", value: offset)
+            }
             return .output(attempt: attempt, stream: stream, offset: offset, bytes: bytes)
         case .event:
             let truncated = try reader.flag("truncated")
-            let length = try reader.number(UInt64.self, "line length")
+            let length = try reader.count("line length")
             let line = try reader.remaining("event line", limit: LaunchLimits.eventLineCeiling)
             return .event(attempt: attempt, line: line, truncated: truncated, length: length)
         case .denied:
             let syscall = try reader.number(UInt32.self, "system call")
-            let count = try reader.number(UInt64.self, "count")
+            let count = try reader.count("count")
             return .denied(attempt: attempt, syscall: syscall, count: count)
         case .leftBehind:
             let processes = try reader.number(UInt32.self, "processes")
@@ -156,20 +159,20 @@ extension AttemptState {
         task = try reader.text("task", limit: LaunchLimits.nameBytes)
         process = try reader.optional("process") { reader throws(CodecError) in
             Process(
-                pid: try reader.signed("pid"),
+                pid: try reader.process("pid"),
                 startTime: try reader.number(UInt64.self, "start time")
             )
         }
         stdout = try Self.stream(&reader)
         stderr = try Self.stream(&reader)
-        refusedVisitors = try reader.number(UInt64.self, "refused visitors")
+        refusedVisitors = try reader.count("refused visitors")
     }
 
     private static func stream(_ reader: inout ByteReader) throws(CodecError) -> Stream {
         Stream(
-            produced: try reader.number(UInt64.self, "produced"),
-            acknowledged: try reader.number(UInt64.self, "acknowledged"),
-            dropped: try reader.number(UInt64.self, "dropped")
+            produced: try reader.count("produced"),
+            acknowledged: try reader.count("acknowledged"),
+            dropped: try reader.count("dropped")
         )
     }
 }

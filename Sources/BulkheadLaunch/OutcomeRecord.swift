@@ -32,8 +32,14 @@ public struct OutcomeRecord: Sendable, Equatable {
         writer.put(attempt)
         writer.put(UInt32(packets.count))
         for packet in packets { writer.put(packet) }
-        writer.put(Self.checksum(writer.bytes[...]))
-        return writer.bytes
+        return Self.sealed(writer.bytes[...])
+    }
+
+    /// Bytes with their checksum behind them.
+    package static func sealed(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
+        var writer = ByteWriter(reserving: 8)
+        writer.put(checksum(bytes))
+        return bytes + writer.bytes
     }
 
     /// Reads a record from all of its bytes.

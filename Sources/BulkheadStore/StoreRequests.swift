@@ -165,6 +165,8 @@ public struct AttemptFinish: Sendable {
     public var usage: TaskUsage?
     /// Warnings to add.
     public var warnings: [String] = []
+    /// How many more there were that nobody kept.
+    public var omittedWarnings: Int64 = 0
     /// How long a further attempt waits; nil does not wait.
     public var wait: RetryWait?
     /// The count of losses over the task's life from now on; nil leaves it.

@@ -51,6 +51,7 @@ extension Store {
         let wait = next.isTerminal ? nil : finish.wait
         var warnings = try row.parsedWarnings()
         for warning in finish.warnings { warnings.append(warning) }
+        warnings.omit(finish.omittedWarnings)
         let denied = addUp(try row.parsedDenied(), finish.deniedSyscalls, &warnings)
         let progress = finish.progress ?? task.progress
         return try db.changes(

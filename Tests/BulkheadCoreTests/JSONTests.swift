@@ -85,6 +85,41 @@ struct JSONTests {
         #expect(try JSONParser.parse("[1,2]") != JSONParser.parse("[2,1]"))
     }
 
+    @Test("values that differ deep down are told apart in a moment")
+    func deepEquality() throws {
+        func nested(_ leaf: String) -> String {
+            String(repeating: #"{"a":"#, count: 64) + leaf + String(repeating: "}", count: 64)
+        }
+        #expect(try JSONParser.parse(nested("1")) != JSONParser.parse(nested("2")))
+        #expect(try JSONParser.parse(nested("1")) == JSONParser.parse(nested("1.0")))
+    }
+
+    @Test("texts and names are told apart to the byte, also where Unicode calls them equivalent")
+    func exactTexts() throws {
+        let (composed, decomposed) = ("\u{e9}", "e\u{301}")
+        #expect(try JSONParser.parse("\"\(composed)\"") != JSONParser.parse("\"\(decomposed)\""))
+        #expect(try JSONParser.parse("{\"\(composed)\":1}") != JSONParser.parse("{\"\(decomposed)\":1}"))
+        let both = "{\"\(composed)\":1,\"a\":2,\"\(decomposed)\":3}"
+        let turned = "{\"\(decomposed)\":3,\"\(composed)\":1,\"a\":2}"
+        #expect(try JSONParser.parse(both) == JSONParser.parse(turned))
+        #expect(try JSONParser.parse(both) != JSONParser.parse(turned.replacing("3", with: "1")))
+        let error = #expect(throws: JSONError.self) {
+            try JSONParser.parse("\(both.dropLast()),\"\(decomposed)\":1}")
+        }
+        #expect(error?.offset == both.utf8.count)
+    }
+
+    @Test("exponents at the ends of what 64 bits hold are read like any other")
+    func extremeExponents() throws {
+        for exponent in ["-9223372036854775808", "9223372036854775807", "-9223372036854775809"] {
+            let value = try JSONParser.parse("1e\(exponent)")
+            #expect(value.integer == nil)
+            #expect(try value != JSONParser.parse("1"))
+            #expect(try value == JSONParser.parse("1.0e\(exponent)"))
+            #expect(try JSONParser.parse("0e\(exponent)").integer == 0)
+        }
+    }
+
     @Test("a located value knows the byte at which each of its parts begins")
     func located() throws {
         let text = #" {"a": [1, "é"], "b": {"c": null}}"#

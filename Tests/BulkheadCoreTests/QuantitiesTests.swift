@@ -69,9 +69,32 @@ struct TimestampTests {
     func forms() throws {
         #expect(try Timestamp("1970-01-01T00:00:01Z").milliseconds == 1_000)
         #expect(try Timestamp("1970-01-01T01:00:01+01:00").milliseconds == 1_000)
+        #expect(try Timestamp("1969-12-31T18:29:59.9-05:30").milliseconds == -100)
+        #expect(try Timestamp("1970-01-01t00:00:00.0019999999z").milliseconds == 1)
+        #expect(try Timestamp("2016-12-31T23:59:60Z") == Timestamp("2017-01-01T00:00:00Z"))
+        #expect(try Timestamp("2000-02-29T00:00:00.25Z").milliseconds == 951_782_400_250)
+        #expect(try Timestamp("0001-01-01T00:00:00Z").milliseconds == -62_135_596_800_000)
+        #expect(try Timestamp("9999-12-31T23:59:59.999Z").milliseconds == 253_402_300_799_999)
     }
 
-    @Test("what is no time is refused", arguments: ["", "yesterday", "2026-13-01T00:00:00Z", "2026-11-21"])
+    @Test("every day of four centuries is read as it is written")
+    func days() throws {
+        for day in stride(from: Int64(-25_600), to: 125_000, by: 1) {
+            let moment = Timestamp(milliseconds: day * 86_400_000 + 43_200_001)
+            #expect(try Timestamp(moment.description) == moment)
+        }
+    }
+
+    @Test(
+        "what is no time is refused",
+        arguments: [
+            "", "yesterday", "2026-13-01T00:00:00Z", "2026-11-21", "2026-02-30T08:30:00Z",
+            "1900-02-29T00:00:00Z", "2026-11-21T24:00:00Z", "2026-11-21T23:60:00Z", "2026-11-21T23:59:61Z",
+            "2026-11-21T08:30:00Zjunk", "2026-11-21T08:30:00", "2026-11-21T08:30:00.Z",
+            "2026-11-21T08:30:00+0100", "2026-11-21T08:30:00+24:00", "0000-01-01T00:00:00Z",
+            "99999-01-01T00:00:00Z", "+026-11-21T08:30:00Z", "2026-11-21 08:30:00Z", "２026-11-21T08:30:00Z",
+        ]
+    )
     func bad(text: String) {
         #expect(throws: BulkheadError.self) { try Timestamp(text) }
     }

@@ -24,7 +24,7 @@ struct HandlerEventsTests {
         #expect(events.result?.text == #"{"pages":[1,2.50]}"#)
         #expect(events.progress == TaskProgress(fraction: nil, message: "nearly"))
         #expect(events.error == HandlerError(message: "second", retryable: true, hint: "wait"))
-        #expect(events.warnings.isEmpty)
+        #expect(events.warnings == Warnings())
     }
 
     @Test(
@@ -39,8 +39,8 @@ struct HandlerEventsTests {
     func notUnderstood(line: String) {
         let events = take(line)
         #expect(events.result == nil && events.progress == nil && events.error == nil)
-        #expect(events.warnings.count == 1)
-        #expect(events.warnings.first?.contains(line) == true)
+        #expect(events.warnings.kept.count == 1)
+        #expect(events.warnings.kept.first?.contains(line) == true)
     }
 
     @Test("a result of exactly the limit is kept, one byte more is cut and says so")
@@ -52,7 +52,7 @@ struct HandlerEventsTests {
         #expect(events.result?["truncated"] == true)
         #expect(events.result?["bytes"]?.integer == 65)
         #expect(events.result?["head"]?.string == over)
-        #expect(events.warnings.count == 1)
+        #expect(events.warnings.kept.count == 1)
     }
 
     @Test("the head of a line that was too long is a cut result, with the bytes of the whole value")
@@ -69,11 +69,22 @@ struct HandlerEventsTests {
         var events = HandlerEvents(resultLimit: 64)
         events.take(Array("{\"progress\":{".utf8), length: 1_000_000)
         #expect(events.result == nil && events.progress == nil)
-        #expect(events.warnings.first?.contains("1000000") == true)
+        #expect(events.warnings.kept.first?.contains("1000000") == true)
+    }
+
+    @Test("of lines without end that mean nothing 32 are kept, and the rest is counted")
+    func flood() {
+        var events = HandlerEvents(resultLimit: 64)
+        for number in 0..<10_000 {
+            let line = Array("nonsense \(number)".utf8)
+            #expect(events.take(line, length: line.count) == .notUnderstood)
+        }
+        #expect(events.warnings.kept.count == Limits.warnings)
+        #expect(events.warnings.omitted == 10_000 - Int64(Limits.warnings))
     }
 
     @Test("empty lines are nothing")
     func emptyLines() {
-        #expect(take("", " ", "\r").warnings.isEmpty)
+        #expect(take("", " ", "\r").warnings == Warnings())
     }
 }

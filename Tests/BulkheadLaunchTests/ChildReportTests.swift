@@ -15,6 +15,20 @@ struct ChildReportTests {
         #expect(try ChildReport.reports(in: []) == [])
     }
 
+    @Test("whatever one byte is changed to, a report is rejected or encodes to the same bytes again")
+    func everyByte() {
+        for report in Self.reports {
+            for index in report.bytes.indices {
+                for other in UInt8.min ... .max {
+                    var bytes = report.bytes
+                    bytes[index] = other
+                    guard let read = try? ChildReport.reports(in: bytes[...]) else { continue }
+                    #expect(read.flatMap(\.bytes) == bytes, "byte \(index) as \(other)")
+                }
+            }
+        }
+    }
+
     @Test("a report that is cut or unknown is rejected")
     func malformed() {
         let bytes = ChildReport.installing.bytes

@@ -54,6 +54,29 @@ struct LaunchSpecTests {
         return spec
     }
 
+    /// Specs that have each part in each of its forms, by name.
+    static var samples: [(name: String, spec: LaunchSpec)] {
+        var audit = full
+        audit.filter.onDenied = .audit(errno: 1, held: [41, 53])
+        audit.filter.answers = DenialComparison.allCases.map { comparison in
+            let condition = DenialCondition(index: 0, comparison: comparison, mask: .max, value: 7)
+            return DenialAnswer(number: 16, conditions: [condition, condition], action: .errno(95))
+        }
+        audit.cgroup.oom = CgroupOOM(path: "/c/memory.oom_control", kind: .v1)
+        audit.landlock?.rules = []
+        var errno = full
+        errno.filter.onDenied = .errno(1)
+        errno.user = nil
+        errno.landlock = nil
+        let bare = LaunchSpec(attempt: 1, executable: "/bin/true", arguments: [], workingFolder: "/")
+        return [("full", full), ("audit", audit), ("errno", errno), ("bare", bare)]
+    }
+
+    @Test("a spec of each form comes back as it went", arguments: samples.map(\.spec))
+    func forms(spec: LaunchSpec) throws {
+        #expect(try LaunchSpec(decoding: spec.encoded()[...]) == spec)
+    }
+
     @Test("a spec with everything comes back as it went")
     func full() throws {
         #expect(try LaunchSpec(decoding: Self.full.encoded()[...]) == Self.full)
@@ -145,6 +168,16 @@ struct LaunchSpecTests {
         spec.eventLineBytes = bound
         let bytes = try spec.encoded()
         #expect(throws: CodecError.self) { try LaunchSpec(decoding: bytes[...]) }
+    }
+
+    @Test("the number that would leave a user or a group as it is is rejected")
+    func unchangedUser() throws {
+        for user in [LaunchUser(uid: .max, gid: 1), LaunchUser(uid: 1, gid: .max)] {
+            var spec = Self.full
+            spec.user = user
+            let bytes = try spec.encoded()
+            #expect(throws: CodecError.self) { try LaunchSpec(decoding: bytes[...]) }
+        }
     }
 
     @Test("a spec beyond its bound is not encoded")

@@ -42,7 +42,7 @@ struct MessageCodecTests {
         attempt: 3,
         process: .init(pid: 4713, startTime: 100),
         stdout: .init(produced: 10, acknowledged: 5, dropped: 2),
-        stderr: .init(produced: .max, acknowledged: 0, dropped: 0),
+        stderr: .init(produced: UInt64(Int64.max), acknowledged: 0, dropped: 0),
         refusedVisitors: 4
     )
 
@@ -148,6 +148,34 @@ struct MessageCodecTests {
         #expect(throws: CodecError.unknownValue(field: "reason", value: 99)) {
             try MessageCodec.supervisorMessage(bytes[...])
         }
+    }
+
+    @Test(
+        "a number that nobody could count on from is rejected by its field",
+        arguments: [
+            (LauncherMessage.output(attempt: 1, stream: .stdout, offset: 1 << 63, bytes: []), "offset"),
+            (.output(attempt: 1, stream: .stdout, offset: (1 << 63) - 2, bytes: [1, 2]), "offset"),
+            (.event(attempt: 1, line: [], truncated: true, length: .max), "line length"),
+            (.denied(attempt: 1, syscall: 1, count: .max), "count"),
+            (.started(attempt: 1, pid: -1, startTime: 1), "pid"),
+            (.ready(version: 1, pid: 0), "pid"),
+            (.finished(attempt: 1, outcome: beyondCounting), "largest resident set"),
+        ]
+    )
+    func unusableNumber(message: LauncherMessage, field: String) {
+        let error = #expect(throws: CodecError.self) {
+            try MessageCodec.launcherMessage(MessageCodec.encode(message)[...])
+        }
+        guard case .unknownValue(field, _)? = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+    }
+
+    private static var beyondCounting: LaunchOutcome {
+        var outcome = fullOutcome
+        outcome.maxRSSBytes = 1 << 63
+        return outcome
     }
 
     @Test("a spec size beyond its bound is rejected before anything is read")

@@ -12,10 +12,11 @@ extension Workbench {
     /// Every handler has been read when the test begins.
     static func serving(
         _ arguments: [String] = [],
+        as user: SupervisorUser = .own,
         prepare: (Workbench) throws -> Void = { _ in },
         _ body: (Workbench) async throws -> Void
     ) async throws {
-        let bench = try Workbench()
+        let bench = try Workbench(as: user)
         try prepare(bench)
         try await bench.serving(arguments, body)
     }

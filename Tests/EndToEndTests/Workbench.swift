@@ -20,7 +20,11 @@ final class Workbench: Sendable {
     static let checkout = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
 
-    init() throws {
+    /// Under whom its supervisor runs.
+    private let user: SupervisorUser
+
+    init(as user: SupervisorUser = .own) throws {
+        self.user = user
         let name = "bulkhead-test-" + UUID().uuidString.prefix(8).lowercased()
         folder = FileManager.default.temporaryDirectory.path + "/" + name
         for path in [folder, folder + "/plugins", folder + "/policies", folder + "/scratch"] {
@@ -28,6 +32,23 @@ final class Workbench: Sendable {
                 atPath: path,
                 withIntermediateDirectories: false,
                 attributes: [.posixPermissions: 0o755]
+            )
+        }
+        if user == .ordinary { try giveFolders(to: SupervisorUser.nobody) }
+    }
+
+    /// Gives the supervisor's user what it writes to; handlers and policies may be root's.
+    private func giveFolders(to owner: UInt32) throws {
+        let number = NSNumber(value: owner)
+        try FileManager.default.createDirectory(
+            atPath: state,
+            withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o700]
+        )
+        for path in [state, folder + "/scratch"] {
+            try FileManager.default.setAttributes(
+                [.ownerAccountID: number, .groupOwnerAccountID: number],
+                ofItemAtPath: path
             )
         }
     }
@@ -125,12 +146,16 @@ final class Workbench: Sendable {
     ) throws -> ChildProcess {
         let isSet = arguments.contains("--on-stop") || added["BULKHEAD_ON_STOP"] != nil
         let onStop = isSet ? [] : ["--on-stop", "stop"]
-        return try ChildProcess(
+        let (program, words) = user.command(
             programs + "/bulkhead",
             [
                 "serve", "--plugins", plugins, "--policies", policies, "--state", state, "--scratch",
                 folder + "/scratch",
-            ] + onStop + arguments,
+            ] + onStop + arguments
+        )
+        return try ChildProcess(
+            program,
+            words,
             environment: environment.merging(added) { $1 },
             folder: folder
         )

@@ -1,21 +1,24 @@
-import BulkheadCore
-import Hummingbird
+public import BulkheadCore
 
 /// The parameters behind the question mark of one call, read strictly.
-struct Query {
+public struct Query: Sendable {
     private let values: [String: String]
 
+    /// Reads the parameters of a call.
     /// - Parameters:
-    ///   - request: The call.
-    ///   - names: The parameters that it knows.
+    ///   - text: What stands behind the question mark; nil where nothing does.
+    ///   - names: The parameters that the call knows.
     /// - Throws: ``BulkheadError`` with the code `malformed` for one that is unknown, repeated or not UTF-8.
-    init(_ request: Request, _ names: String...) throws(BulkheadError) {
+    public init(_ text: String?, names: [String]) throws(BulkheadError) {
         var values: [String: String] = [:]
-        for pair in (request.uri.query ?? "").split(separator: "&") {
+        for pair in (text ?? "").split(separator: "&") {
             let halves = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard let name = Self.decoded(halves[0]), let value = Self.decoded(halves.dropFirst().first ?? "")
             else {
-                throw BulkheadError(.malformed, "the query is not percent-encoded UTF-8: \(pair.prefix(64))")
+                throw BulkheadError(
+                    .malformed,
+                    "the query is not percent-encoded UTF-8: \(String(pair).cut(toBytes: 64))"
+                )
             }
             guard names.contains(name) else {
                 throw BulkheadError(
@@ -32,10 +35,11 @@ struct Query {
     }
 
     /// The text of a parameter; nil where it is absent.
-    func text(_ name: String) -> String? { values[name] }
+    public func text(_ name: String) -> String? { values[name] }
 
     /// A parameter that is `true` or `false`; false where it is absent.
-    func flag(_ name: String) throws(BulkheadError) -> Bool {
+    /// - Throws: ``BulkheadError`` with the code `malformed`.
+    public func flag(_ name: String) throws(BulkheadError) -> Bool {
         switch values[name] {
         case nil, "false": false
         case "true": true
@@ -44,7 +48,8 @@ struct Query {
     }
 
     /// A whole number within bounds; nil where it is absent.
-    func number(_ name: String, in bounds: ClosedRange<Int64>) throws(BulkheadError) -> Int64? {
+    /// - Throws: ``BulkheadError`` with the code `malformed`.
+    public func number(_ name: String, in bounds: ClosedRange<Int64>) throws(BulkheadError) -> Int64? {
         guard let text = values[name] else { return nil }
         guard let number = Int64(text), bounds.contains(number) else {
             let upper = bounds.upperBound == .max ? "on" : "to \(bounds.upperBound)"
@@ -54,7 +59,8 @@ struct Query {
     }
 
     /// One of the words of a type; nil where it is absent.
-    func word<Word>(_ name: String, as type: Word.Type) throws(BulkheadError) -> Word?
+    /// - Throws: ``BulkheadError`` with the code `malformed`.
+    public func word<Word>(_ name: String, as type: Word.Type) throws(BulkheadError) -> Word?
     where Word: RawRepresentable<String> & CaseIterable {
         guard let text = values[name] else { return nil }
         guard let word = Word(rawValue: text) else {
@@ -64,7 +70,8 @@ struct Query {
     }
 
     /// A time to wait, at most ``Limits/waitSeconds``; nil where it is absent.
-    func duration(_ name: String) throws(BulkheadError) -> Duration? {
+    /// - Throws: ``BulkheadError`` with the code `malformed`.
+    public func duration(_ name: String) throws(BulkheadError) -> Duration? {
         guard let text = values[name] else { return nil }
         let duration: Duration
         do { duration = try Quantities.duration(text) } catch {
