@@ -45,11 +45,12 @@ enum Ballast {
 extension StoreSettings {
     /// Pages that an attempt's end takes beside its final: ends of tables and indexes that split, and its rows.
     private static let pagesPerEnd = 16
+    /// Bytes that are held for the terminal reserve, at the most: of a cap of many GiB it may be a large part.
+    private static let mostForTheRest: Int64 = 4 << 20
     /// The least of a log that is of use.
     private static let leastLogReserve: Int64 = 1 << 20
 
-    /// Rows of the ballast that are held for the ends of what runs, for acknowledgements, and for what the terminal
-    /// reserve is for.
+    /// Rows of the ballast that are held for the ends of what runs, and for what the terminal reserve is for.
     ///
     /// A result is written twice: with its task, and in its final message.
     func ballastRows(_ ledger: Ledger) -> Int {
@@ -57,7 +58,7 @@ extension StoreSettings {
         let final = max(reservation ?? Limits.finalBytes(resultLimit: resultLimit), 1)
         let attempts = (ledger.reservedBytes + final - 1) / final
         let finals = 2 * ((ledger.reservedBytes + content - 1) / content)
-        let rest = (terminalReserve + content - 1) / content
+        let rest = min(terminalReserve, Self.mostForTheRest) / content + 1
         let pages = Int(clamping: finals + rest + attempts * Int64(Self.pagesPerEnd))
         return (pages + Ballast.pagesPerRow - 1) / Ballast.pagesPerRow
     }

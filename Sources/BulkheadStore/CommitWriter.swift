@@ -18,27 +18,6 @@ final class CommitWriter: Sendable {
     /// Pages that one transaction has of the ballast and of old output, at the most.
     private static let mostPagesGivenUp = 1 << 16
 
-    /// What one transaction takes while the disk is full, so that it fits into the part of the log that is held.
-    private struct GroupSize {
-        var mutations: Int
-        var bytes: Int
-
-        init(onFullDisk log: Int64) {
-            mutations = max(Int(log >> 18), 1)
-            bytes = Int(log / 8)
-        }
-    }
-
-    /// Tells a mutation's caller that it is durable.
-    private typealias Success = @Sendable () -> Void
-
-    private struct Mutation: Sendable {
-        var purpose: CommitPurpose
-        var bytes: Int
-        var run: @Sendable (Database) throws -> Success
-        var fail: @Sendable (BulkheadError) -> Void
-    }
-
     private struct State {
         var waiting: [Mutation] = []
         var threadSleeps = false
@@ -50,12 +29,6 @@ final class CommitWriter: Sendable {
         var measures = CommitMeasures()
     }
 
-    private enum Outcome {
-        case committed([Success], totalChanges: Int, bytesHeld: Int64, hasRoomAgain: Bool)
-        case thrown(any Error)
-        case fault(StorageFault, any Error)
-    }
-
     /// Tells once, at most, that the store can no longer be trusted; ends when the writer has closed.
     let failure: AsyncStream<BulkheadError>
     private let failed: AsyncStream<BulkheadError>.Continuation
@@ -65,16 +38,16 @@ final class CommitWriter: Sendable {
     private let bytesHeld = Mutex<Int64>(0)
     /// Tells of every commit.
     let feed = CommitFeed()
-    private let pool: DatabasePool
+    let pool: DatabasePool
     /// What is held on the disk; nil where nothing is.
     let reserve: DiskReserve?
     /// Tells that the disk has become too full to take anything new.
     let shortages: AsyncStream<Void>
     private let shortage: AsyncStream<Void>.Continuation
     private let path: String
-    private let checkpointer: Mutex<Checkpointer>
-    private let logBound: Int
-    private let logPressure = Mutex(LogPressure.none)
+    let checkpointer: Mutex<Checkpointer>
+    let logBound: Int
+    let logPressure = Mutex(LogPressure.none)
     private let state = Mutex(State())
     private let work = DispatchSemaphore(value: 0)
 
@@ -157,25 +130,11 @@ final class CommitWriter: Sendable {
         if wakes { work.signal() }
     }
 
-    /// Writes the whole log back into the main file, once no mutation can come any more.
-    ///
-    /// SQLite does so itself only where the last connection that is closed may write, and here that one is
-    /// a reader. What a lock keeps from being written back stays in the log, where the next start finds it.
-    /// - Returns: Whether all of it is written back.
-    /// - Throws: `DatabaseError` where the disk can no longer be trusted.
-    func writeBack() throws -> Bool {
-        let isOver = state.withLock { state in
+    /// Whether the log is to be written back at the end; says so once.
+    func isToBeWrittenBack() -> Bool {
+        state.withLock { state in
             defer { state.isWrittenBack = true }
-            return state.isWrittenBack || state.end != nil
-        }
-        guard !isOver else { return false }
-        do {
-            // Room that is held on the disk stays with the log.
-            let mode: Database.CheckpointMode = reserve == nil ? .truncate : .passive
-            let log = try pool.writeWithoutTransaction { db in try db.checkpoint(mode) }
-            return log.checkpointedFrameCount >= log.walFrameCount
-        } catch  where StorageFault(error) == .passing {
-            return false
+            return !state.isWrittenBack && state.end == nil
         }
     }
 
@@ -236,19 +195,9 @@ final class CommitWriter: Sendable {
     private func commit(_ group: [Mutation]) {
         defer { if reserve?.shortage != nil { shortage.yield() } }
         guard let reserve, reserve.shortage != nil else { return commit(group, mayRunAgain: true) }
-        let size = GroupSize(onFullDisk: reserve.logBytes)
-        var part: [Mutation] = []
-        var bytes = 0
-        for mutation in group {
-            let isAlone = mutation.purpose == .growth || part.last?.purpose == .growth
-            if !part.isEmpty, isAlone || part.count >= size.mutations || bytes >= size.bytes {
-                commit(part, mayRunAgain: true)
-                (part, bytes) = ([], 0)
-            }
-            part.append(mutation)
-            bytes += mutation.bytes
+        for part in GroupSize(onFullDisk: reserve.logBytes).parts(of: group) {
+            commit(part, mayRunAgain: true)
         }
-        commit(part, mayRunAgain: true)
     }
 
     private func commit(_ group: [Mutation], mayRunAgain: Bool) {
@@ -341,40 +290,12 @@ final class CommitWriter: Sendable {
         if isLess { growth.yield() }
     }
 
-    private func writeBackIfDue(totalChanges: Int, bytes: Int) {
-        let isDue = checkpointer.withLock { $0.noteGroup(totalChanges: totalChanges, bytes: bytes) }
-        // A log that was too long is looked at after every group, so that work goes on as soon as it can; and on a
-        // full disk it must not grow at all.
-        guard isDue || pressure != .none || reserve?.shortage != nil else { return }
-        writeBackLog()
-    }
-
-    private func writeBackLog() {
-        do {
-            let log = try pool.writeWithoutTransaction { db in try db.checkpoint(.passive) }
-            reserve?.noteWrittenBack()
-            logPressure.withLock { pressure in
-                pressure = LogPressure(
-                    frames: log.walFrameCount,
-                    writtenBack: log.checkpointedFrameCount,
-                    bound: logBound
-                )
-            }
-        } catch {
-            // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
-            guard StorageFault(error) == .lasting else { return }
-            let isWrite = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE
-            if isWrite, reserve?.refusalOfWrites() != nil { return }
-            stop(error, "the database's log could not be written back")
-        }
-    }
-
     /// Ends the writer where an error that was met elsewhere says that the store cannot be trusted.
     func note(_ error: any Error, _ doing: String) {
         if StorageFault(error) == .lasting { stop(error, doing) }
     }
 
-    private func stop(_ cause: any Error, _ doing: String) {
+    func stop(_ cause: any Error, _ doing: String) {
         let error = BulkheadError(storing: cause, doing)
         if let damage = Damage(cause) {
             // Where this cannot be written either, the next start finds the damage by itself or not at all.
@@ -385,41 +306,5 @@ final class CommitWriter: Sendable {
             return state.end == nil
         }
         if isFirst { failed.yield(error) }
-    }
-}
-
-/// When the log is written back into the main file.
-///
-/// SQLite's own automatic checkpoints keep an error of a sync to themselves, and trying such a sync again
-/// can succeed although the pages are lost; so the writer asks for each checkpoint itself. SQLite tells how
-/// long the log is by nothing but a checkpoint, so its growth is estimated, rather from above: a lone submit
-/// dirties about twelve pages, a thousand in one group about one each.
-struct Checkpointer {
-    /// Bytes of a page, SQLite's default.
-    static let pageBytes = 4_096
-    /// Pages that every group dirties: counters, and the ends of tables and indexes.
-    private static let pagesPerGroup = 10
-    /// Changed rows for each further page.
-    private static let changesPerPage = 2
-
-    /// Pages by which the log may grow, about.
-    let pages: Int
-    private var totalChanges = 0
-    private var growth = 0
-
-    init(pages: Int) { self.pages = pages }
-
-    /// Notes a group that was committed.
-    /// - Parameters:
-    ///   - totalChanges: SQLite's count of changed rows over the connection's life.
-    ///   - bytes: The group's payload.
-    /// - Returns: Whether the log has grown far enough; then it is taken to be written back.
-    mutating func noteGroup(totalChanges: Int, bytes: Int) -> Bool {
-        let changes = max(totalChanges - self.totalChanges, 0)
-        self.totalChanges = totalChanges
-        growth += Self.pagesPerGroup + changes / Self.changesPerPage + bytes / Self.pageBytes
-        guard growth >= pages else { return false }
-        growth = 0
-        return true
     }
 }

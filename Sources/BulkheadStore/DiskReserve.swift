@@ -178,7 +178,6 @@ final class DiskReserve: Sendable {
         // So far beyond the end that it has to find a block.
         guard let end = try? Int64(log.seekToEnd()) else { return nil }
         let number = allocate(log, from: end, bytes: Int64(Checkpointer.pageBytes) + 1)
-        ftruncate(log.fileDescriptor, off_t(end))
         switch number {
         case ENOSPC, EDQUOT: return note(number)
         case EROFS:
