@@ -146,6 +146,24 @@ extension MetricsText {
         )
         single("database_bytes", .gauge, "The database's main file.", store.databaseBytes)
         single("database_log_bytes", .gauge, "The database's log.", store.logBytes)
+        single(
+            "disk_reserve_bytes",
+            .gauge,
+            "Room that is held on the disk for the ends of what runs.",
+            store.reserve.heldBytes
+        )
+        single(
+            "disk_reserve_wanted_bytes",
+            .gauge,
+            "Room that ought to be held there.",
+            store.reserve.wantedBytes
+        )
+        single(
+            "disk_is_full",
+            .gauge,
+            "1 while the disk allows nothing new.",
+            store.reserve.shortage == nil ? 0 : 1
+        )
     }
 
     private mutating func commits(_ commits: CommitMeasures) {

@@ -27,6 +27,12 @@ extension StatusJSON {
             "commits": .integer(commits.groups), "committedMutations": .integer(commits.mutations),
             "commitFailures": .integer(commits.failures),
         ]
+        var reserve: JSONObject = [
+            "heldBytes": .integer(store.reserve.heldBytes),
+            "wantedBytes": .integer(store.reserve.wantedBytes),
+        ]
+        reserve["shortage"] = store.reserve.shortage.map { .string($0) }
+        object["reserve"] = .object(reserve)
         if commits.groups > 0 {
             object["meanCommitSeconds"] = .decimal(commits.seconds / Double(commits.groups))
         }

@@ -20,6 +20,8 @@ public struct StoreMeasures: Sendable, Equatable {
     public var oldestPending: Timestamp?
     /// Tasks, by pool and status.
     public var tasks: [PoolName: [TaskStatus: Int]] = [:]
+    /// What is held on the disk for the ends of what runs.
+    public var reserve = ReserveMeasures()
     /// What was counted since the start.
     public var counters = StoreCounters()
     /// What commits took since the start.
@@ -27,6 +29,23 @@ public struct StoreMeasures: Sendable, Equatable {
 
     /// Nothing measured yet.
     public init() {}
+}
+
+/// Room on the disk that is held for the ends of what runs.
+public struct ReserveMeasures: Sendable, Equatable {
+    /// Bytes that are held; 0 on a file system that cannot hold any.
+    public var heldBytes: Int64
+    /// Bytes that ought to be held.
+    public var wantedBytes: Int64
+    /// Why nothing new can be taken, as the file system says it; nil where it can.
+    public var shortage: String?
+
+    /// Makes measures.
+    public init(heldBytes: Int64 = 0, wantedBytes: Int64 = 0, shortage: String? = nil) {
+        self.heldBytes = heldBytes
+        self.wantedBytes = wantedBytes
+        self.shortage = shortage
+    }
 }
 
 /// What the store has counted since the start.

@@ -194,6 +194,11 @@ actor Dispatcher {
             setAlarm(NextWake())
             return
         }
+        guard store.diskShortage == nil else {
+            // Whoever watches the disk wakes the dispatcher once there is room.
+            setAlarm(try await store.nextWake())
+            return
+        }
         ramp.advance(to: clocks.steady(), random: clocks.random)
         var fitting = try await store.room().startsThatFit
         let ready = try await store.poolsWithReadyTasks()

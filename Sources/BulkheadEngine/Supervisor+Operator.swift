@@ -54,6 +54,7 @@ extension Supervisor {
             recovery: recoveryReport,
             pools: try await pools(),
             problems: catalog.current.reports.flatMap(\.problems)
+                + (store.diskShortage.map { ["\($0)"] } ?? [])
         )
         report.retention = retention.report
         report.historyLost = store.historyLoss

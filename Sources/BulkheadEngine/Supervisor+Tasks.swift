@@ -303,6 +303,9 @@ extension Supervisor {
             return "its notBefore, \(date)"
         }
         if let reason = await dispatcher.obstacle(in: task.pool) { return reason }
+        if let shortage = store.diskShortage {
+            return "room on the disk of the state folder (\(shortage.cause ?? shortage.message))"
+        }
         return try? await store.room().obstacle
     }
 

@@ -141,6 +141,8 @@ public final class Supervisor: Service, Sendable {
     private static let settlingLooks = 3
     /// The time between looks at a catalog that depends on more than its folders.
     private static let lookElsewhere: Duration = .seconds(2)
+    /// The time between looks at a disk that is full.
+    private static let lookAtDisk: Duration = .seconds(1)
     /// Launchers that are kept warm while they have nothing to do.
     private static let idleLaunchers = 16
     /// How long a launcher is kept that has nothing to do.
@@ -181,6 +183,7 @@ public final class Supervisor: Service, Sendable {
             group.addTask { await self.followWhatIsElsewhere() }
             group.addTask { await self.followStore() }
             group.addTask { await self.followRoom() }
+            group.addTask { await self.followDisk() }
             group.addTask { await self.stopWhenAsked() }
             group.addTask { await self.retention.run() }
             defer { group.cancelAll() }
@@ -221,6 +224,19 @@ public final class Supervisor: Service, Sendable {
     /// Looks at the queues when acknowledgements, ends or removals have made room in the spool.
     private func followRoom() async {
         for await _ in store.roomGrew { dispatcher.wake() }
+    }
+
+    /// Says when the disk is full, and looks again and again until it has room; then the queues go on.
+    private func followDisk() async {
+        for await _ in store.diskShortages {
+            guard let shortage = store.diskShortage else { continue }
+            logger.error("nothing new is taken", metadata: ["reason": "\(shortage)"])
+            while await store.refusalByDisk() != nil {
+                guard (try? await Task.sleep(for: Self.lookAtDisk)) != nil else { return }
+            }
+            logger.notice("the disk has room again")
+            dispatcher.wake()
+        }
     }
 
     /// Waits for the shutdown, then ends in two phases: nothing new, then what runs.

@@ -149,7 +149,11 @@ extension StateFolder {
             let lock = try OpenDescriptor.open(path + "/lock", O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
             if flock(lock.number, LOCK_EX | LOCK_NB) == 0 {
                 try SystemFailure.checkErrno(ftruncate(lock.number, 0))
-                try lock.writeAll(Array("\(getpid())\n".utf8))
+                do throws(SystemFailure) {
+                    try lock.writeAll(Array("\(getpid())\n".utf8))
+                } catch  where error.number == ENOSPC || error.number == EDQUOT {
+                    // The number only helps whoever finds the folder taken.
+                }
                 return lock
             }
             guard errno == EWOULDBLOCK else { throw SystemFailure(errno) }
@@ -165,7 +169,11 @@ extension StateFolder {
         )
     }
 
+    /// Sees that the folder can be written.
+    ///
+    /// A full disk is no reason not to start where there is a database: room is held in it for what ends.
     private static func probe(_ path: String) throws(BulkheadError) {
+        let hasDatabase = FileManager.default.fileExists(atPath: path + "/bulkhead.sqlite")
         let name = path + "/.probe"
         defer { _ = unsafe unlink(name) }
         do throws(SystemFailure) {
@@ -173,6 +181,7 @@ extension StateFolder {
             try file.writeAll([UInt8](repeating: 0, count: 4096))
             try file.synchronize()
         } catch {
+            if hasDatabase, error.number == ENOSPC || error.number == EDQUOT { return }
             throw cannotWrite(path, error)
         }
     }

@@ -7,8 +7,9 @@ import Synchronization
 /// The one writer: a list of waiting mutations and one thread that commits them in groups.
 ///
 /// Whatever waits when the thread is free goes into one transaction, so that many callers share one sync of
-/// the disk. A mutation depends on the database alone and may run twice: where one of a group throws, the
-/// group is rolled back and each of its mutations runs alone.
+/// the disk. A mutation depends on the database alone and may run several times: where one of a group throws, or
+/// the disk is full, the group is rolled back and each of its mutations runs alone. While the disk is full those
+/// that take something in go alone, so that they cost those nothing that may use the ``DiskReserve``.
 final class CommitWriter: Sendable {
     /// Mutations that one transaction takes.
     static let groupMutations = 1_024
@@ -17,15 +18,8 @@ final class CommitWriter: Sendable {
     /// Time between two looks whether the files still have their names: while there is work, and while there is none.
     private static let look = Duration.milliseconds(100)
     private static let idleLookSeconds = 1.0
-
-    /// Tells a mutation's caller that it is durable.
-    private typealias Success = @Sendable () -> Void
-
-    private struct Mutation: Sendable {
-        var bytes: Int
-        var run: @Sendable (Database) throws -> Success
-        var fail: @Sendable (BulkheadError) -> Void
-    }
+    /// Pages that one transaction has of the ballast and of old output, at the most.
+    private static let mostPagesGivenUp = 1 << 16
 
     private struct State {
         var waiting: [Mutation] = []
@@ -39,12 +33,6 @@ final class CommitWriter: Sendable {
         var measures = CommitMeasures()
     }
 
-    private enum Outcome {
-        case committed([Success], totalChanges: Int, bytesHeld: Int64)
-        case thrown(any Error)
-        case fault(StorageFault, any Error)
-    }
-
     /// Tells once, at most, that the store can no longer be trusted; ends when the writer has closed.
     let failure: AsyncStream<BulkheadError>
     private let failed: AsyncStream<BulkheadError>.Continuation
@@ -54,24 +42,32 @@ final class CommitWriter: Sendable {
     private let bytesHeld = Mutex<Int64>(0)
     /// Tells of every commit.
     let feed = CommitFeed()
-    private let pool: DatabasePool
+    let pool: DatabasePool
+    /// What is held on the disk; nil where nothing is.
+    let reserve: DiskReserve?
+    /// Tells that the disk has become too full to take anything new.
+    let shortages: AsyncStream<Void>
+    private let shortage: AsyncStream<Void>.Continuation
     private let files: StoreFiles
     private let nextLook = Mutex(ContinuousClock.now)
     private let rescued = Mutex<Rescue.Outcome?>(nil)
-    private let checkpointer: Mutex<Checkpointer>
-    private let logBound: Int
-    private let logPressure = Mutex(LogPressure.none)
+    let checkpointer: Mutex<Checkpointer>
+    let logBound: Int
+    let logPressure = Mutex(LogPressure.none)
     private let state = Mutex(State())
     private let work = DispatchSemaphore(value: 0)
 
     /// Starts the thread.
-    init(pool: DatabasePool, path: String, checkpointPages: Int, logBound: Int) {
+    init(pool: DatabasePool, reserve: DiskReserve?, path: String, checkpointPages: Int, logBound: Int) {
         self.pool = pool
+        self.reserve = reserve
         files = StoreFiles(path: path)
         self.logBound = logBound
         checkpointer = Mutex(Checkpointer(pages: checkpointPages))
         (failure, failed) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(1))
         (roomGrew, growth) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        (shortages, shortage) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        if reserve?.shortage != nil { shortage.yield() }
         let thread = Thread { [self] in commitUntilClosed() }
         thread.name = "bulkhead-commit"
         thread.start()
@@ -80,16 +76,19 @@ final class CommitWriter: Sendable {
     /// Commits a mutation and returns when it is durable, whether the caller is cancelled or not.
     /// - Parameters:
     ///   - bytes: About how much it writes, for the bound of a group.
-    ///   - body: The mutation; it may run twice, and depends on the database alone.
+    ///   - purpose: What it may have of a full disk.
+    ///   - body: The mutation; it may run several times, and depends on the database alone.
     /// - Returns: What the run that was committed returned.
-    /// - Throws: What the mutation threw, or ``BulkheadError`` with the code `storage`.
+    /// - Throws: What the mutation threw, or ``BulkheadError`` with the code `storage`, or `noReserve` on a full disk.
     func commit<Value: Sendable>(
         bytes: Int = 0,
+        for purpose: CommitPurpose = .relief,
         _ body: @escaping @Sendable (Database) throws -> Value
     ) async throws(BulkheadError) -> Value {
         let result: Result<Value, BulkheadError> = await withCheckedContinuation { continuation in
             enqueue(
                 Mutation(
+                    purpose: purpose,
                     bytes: bytes,
                     run: { db in
                         let value = try body(db)
@@ -137,25 +136,18 @@ final class CommitWriter: Sendable {
         if wakes { work.signal() }
     }
 
-    /// Writes the whole log back into the main file, once no mutation can come any more.
-    ///
-    /// SQLite does so itself only where the last connection that is closed may write, and here that one is
-    /// a reader. What a lock keeps from being written back stays in the log, where the next start finds it.
-    /// - Throws: `DatabaseError` where the disk can no longer be trusted, ``BulkheadError`` where a file is gone.
-    func writeBack() throws {
+    /// Whether the log is to be written back at the end; says so once.
+    /// - Throws: ``BulkheadError`` where a file is gone.
+    func isToBeWrittenBack() throws(BulkheadError) -> Bool {
         let isOver = state.withLock { state in
             defer { state.isWrittenBack = true }
             return state.isWrittenBack || state.end != nil
         }
-        guard !isOver else { return }
+        guard !isOver else { return false }
         nextLook.withLock { $0 = .now }
         _ = confirmFiles()
         if let end { throw end }
-        do {
-            try pool.writeWithoutTransaction { db in _ = try db.checkpoint(.truncate) }
-        } catch  where StorageFault(error) == .passing {
-            return
-        }
+        return true
     }
 
     private func enqueue(_ mutation: Mutation) {
@@ -178,6 +170,7 @@ final class CommitWriter: Sendable {
         while let group = nextGroup() { commit(group) }
         failed.finish()
         growth.finish()
+        shortage.finish()
         feed.close()
         let closers = state.withLock { state in
             state.hasEnded = true
@@ -212,6 +205,14 @@ final class CommitWriter: Sendable {
     }
 
     private func commit(_ group: [Mutation]) {
+        defer { if reserve?.shortage != nil { shortage.yield() } }
+        guard let reserve, reserve.shortage != nil else { return commit(group, mayRunAgain: true) }
+        for part in GroupSize(onFullDisk: reserve.logBytes).parts(of: group) {
+            commit(part, mayRunAgain: true)
+        }
+    }
+
+    private func commit(_ group: [Mutation], mayRunAgain: Bool) {
         if let end {
             for mutation in group { mutation.fail(end) }
             return
@@ -220,7 +221,7 @@ final class CommitWriter: Sendable {
         let outcome = transact(group)
         let took = start.duration(to: .now)
         switch outcome {
-        case .committed(let successes, let totalChanges, let held):
+        case .committed(let successes, let totalChanges, let held, let hasRoomAgain):
             // What was committed after another thread had begun to save may not be among what was saved.
             guard !state.withLock(\.isBeingRescued), confirmFiles() else {
                 let error = rescueIfNeeded()?.error ?? end ?? ReadGate.closed
@@ -230,38 +231,74 @@ final class CommitWriter: Sendable {
             state.withLock { $0.measures.note(mutations: group.count, took: took) }
             for success in successes { success() }
             tellGrowth(held)
+            if hasRoomAgain { growth.yield() }
             feed.tell()
             guard end == nil else { return }
-            checkpointIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
-        case .fault(let fault, let error):
-            state.withLock { $0.measures.failures += 1 }
-            if fault == .lasting { stop(error, "the database could not be written") }
-            let error = BulkheadError(storing: error, "the database could not be written")
-            for mutation in group { mutation.fail(error) }
+            writeBackIfDue(totalChanges: totalChanges, bytes: group.reduce(0) { $0 + $1.bytes })
+        case .fault(.passing, let error as DatabaseError)
+        where error.resultCode == .SQLITE_FULL && mayRunAgain:
+            // What has no room costs the others nothing; from its front, the log has some.
+            reserve?.noteFull()
+            writeBackLog()
+            for mutation in group { commit([mutation], mayRunAgain: false) }
+        case .fault(let fault, let error): fail(group, fault, error)
         case .thrown(let error) where group.count == 1:
             group[0].fail(BulkheadError(storing: error, "a change of the database was not possible"))
         case .thrown:
-            for mutation in group { commit([mutation]) }
+            for mutation in group { commit([mutation], mayRunAgain: mayRunAgain) }
         }
+    }
+
+    private func fail(_ group: [Mutation], _ fault: StorageFault, _ error: any Error) {
+        state.withLock { $0.measures.failures += 1 }
+        if fault == .lasting { stop(error, "the database could not be written") }
+        let isFull = (error as? DatabaseError)?.resultCode == .SQLITE_FULL
+        var error = BulkheadError(storing: error, "the database could not be written")
+        if isFull { error.code = .noReserve }
+        for mutation in group { mutation.fail(error) }
     }
 
     private func transact(_ group: [Mutation]) -> Outcome {
         do {
-            var successes: [Success] = []
-            successes.reserveCapacity(group.count)
-            var held: Int64 = 0
-            let totalChanges = try pool.writeWithoutTransaction { db in
+            return try transact(group, givingUp: 0)
+        } catch let lack as DiskReserve.Lack {
+            return .thrown(lack.error)
+        } catch {
+            guard let fault = StorageFault(error) else { return .thrown(error) }
+            let isWrite = (error as? DatabaseError)?.extendedResultCode == .SQLITE_IOERR_WRITE
+            if isWrite, let refusal = reserve?.refusalOfWrites() { return .fault(.passing, refusal) }
+            return .fault(fault, error)
+        }
+    }
+
+    /// Runs a group in one transaction, and again with more of the ballast where it lacks pages.
+    private func transact(_ group: [Mutation], givingUp pages: Int) throws -> Outcome {
+        let purpose: CommitPurpose = group.contains { $0.purpose == .growth } ? .growth : .relief
+        var successes: [Success] = []
+        successes.reserveCapacity(group.count)
+        var held: Int64 = 0
+        var room: DiskReserve.Room?
+        let totalChanges: Int
+        do {
+            totalChanges = try pool.writeWithoutTransaction { db in
                 try db.inTransaction(.immediate) {
+                    if pages > 0 { try Ballast.free(pages, db) }
                     for mutation in group { successes.append(try mutation.run(db)) }
                     held = try Ledger.read(db).bytesHeld
+                    room = try reserve?.secure(db, for: purpose)
                     return .commit
                 }
                 return db.totalChangesCount
             }
-            return .committed(successes, totalChanges: totalChanges, bytesHeld: held)
-        } catch {
-            return StorageFault(error).map { .fault($0, error) } ?? .thrown(error)
+        } catch let lack as DiskReserve.Lack where pages < Self.mostPagesGivenUp {
+            return try transact(group, givingUp: 2 * pages + lack.pages)
         }
+        return .committed(
+            successes,
+            totalChanges: totalChanges,
+            bytesHeld: held,
+            hasRoomAgain: room.flatMap { reserve?.note($0) } ?? false
+        )
     }
 
     private func tellGrowth(_ held: Int64) {
@@ -272,32 +309,12 @@ final class CommitWriter: Sendable {
         if isLess { growth.yield() }
     }
 
-    private func checkpointIfDue(totalChanges: Int, bytes: Int) {
-        let isDue = checkpointer.withLock { $0.noteGroup(totalChanges: totalChanges, bytes: bytes) }
-        // A log that was too long is looked at after every group, so that work goes on as soon as it can.
-        guard isDue || pressure != .none else { return }
-        do {
-            let log = try pool.writeWithoutTransaction { db in try db.checkpoint(.passive) }
-            logPressure.withLock { pressure in
-                pressure = LogPressure(
-                    frames: log.walFrameCount,
-                    writtenBack: log.checkpointedFrameCount,
-                    bound: logBound
-                )
-            }
-        } catch {
-            // The log keeps everything, so a checkpoint that met a lock or a full disk comes again later.
-            guard StorageFault(error) == .lasting else { return }
-            stop(error, "the database's log could not be written back")
-        }
-    }
-
     /// Ends the writer where an error that was met elsewhere says that the store cannot be trusted.
     func note(_ error: any Error, _ doing: String) {
         if StorageFault(error) == .lasting { stop(error, doing) }
     }
 
-    private func stop(_ cause: any Error, _ doing: String) {
+    func stop(_ cause: any Error, _ doing: String) {
         // A connection that is opened when the log has lost its name makes a new one, and finds nothing in it.
         if let outcome = rescueIfNeeded() { return stop(with: outcome.error) }
         let error = BulkheadError(storing: cause, doing)
@@ -342,41 +359,5 @@ final class CommitWriter: Sendable {
             return state.end == nil
         }
         if isFirst { failed.yield(error) }
-    }
-}
-
-/// When the log is written back into the main file.
-///
-/// SQLite's own automatic checkpoints keep an error of a sync to themselves, and trying such a sync again
-/// can succeed although the pages are lost; so the writer asks for each checkpoint itself. SQLite tells how
-/// long the log is by nothing but a checkpoint, so its growth is estimated, rather from above: a lone submit
-/// dirties about twelve pages, a thousand in one group about one each.
-struct Checkpointer {
-    /// Bytes of a page, SQLite's default.
-    static let pageBytes = 4_096
-    /// Pages that every group dirties: counters, and the ends of tables and indexes.
-    private static let pagesPerGroup = 10
-    /// Changed rows for each further page.
-    private static let changesPerPage = 2
-
-    /// Pages by which the log may grow, about.
-    let pages: Int
-    private var totalChanges = 0
-    private var growth = 0
-
-    init(pages: Int) { self.pages = pages }
-
-    /// Notes a group that was committed.
-    /// - Parameters:
-    ///   - totalChanges: SQLite's count of changed rows over the connection's life.
-    ///   - bytes: The group's payload.
-    /// - Returns: Whether the log has grown far enough; then it is taken to be written back.
-    mutating func noteGroup(totalChanges: Int, bytes: Int) -> Bool {
-        let changes = max(totalChanges - self.totalChanges, 0)
-        self.totalChanges = totalChanges
-        growth += Self.pagesPerGroup + changes / Self.changesPerPage + bytes / Self.pageBytes
-        guard growth >= pages else { return false }
-        growth = 0
-        return true
     }
 }

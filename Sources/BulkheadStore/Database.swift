@@ -117,6 +117,8 @@ enum DatabaseFile {
         configuration.maximumReaderCount = readers
         configuration.prepareDatabase { db in
             try db.execute(sql: "PRAGMA mmap_size = 0; PRAGMA cache_size = -\(cacheKiB)")
+            // What a statement keeps aside while it runs needs no disk, which may be full.
+            try db.execute(sql: "PRAGMA temp_store = MEMORY")
             guard !db.configuration.readonly else {
                 // GRDB has a time-out of its own for readers, and no setting for it.
                 try db.execute(sql: "PRAGMA busy_timeout = \(settings.busyTimeout.wholeMilliseconds)")

@@ -8,7 +8,8 @@ import Foundation
 /// next transaction writes any, so a wrong frame with a later transaction's frame behind it was right once.
 /// (Form of the file: https://www.sqlite.org/fileformat2.html#walformat.)
 enum LogCheck {
-    private static let headerBytes = 32
+    /// Bytes before the first frame.
+    static let headerBytes = 32
     private static let frameHeaderBytes = 24
     /// The magic number, whose lowest bit says that checksums are big-endian.
     private static let magic: UInt32 = 0x377f_0682

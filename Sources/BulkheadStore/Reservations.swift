@@ -66,8 +66,9 @@ enum Reservations {
         let held = try db.first(Self.held) { try $0.integer() } ?? 0
         try db.run(
             """
-            UPDATE attempt SET reservedBytes = MAX(reservedBytes, ?)
+            UPDATE attempt SET reservedBytes = ?1
             WHERE (task, attempt) IN (SELECT key, attempt FROM task WHERE status = 'running')
+                AND reservedBytes < ?1
             """,
             [try settings.room(db).final]
         )

@@ -75,14 +75,14 @@ extension Store {
     /// - Returns: Whether more may be left.
     /// - Throws: ``BulkheadError`` where the database could not be written.
     public func giveBackPages() async throws(BulkheadError) -> Bool {
-        let settings = self.settings
-        let surplus = try await read { try FreePages.surplus($0, settings) }
+        guard writer.reserve?.shortage == nil else { return false }
+        let surplus = try await read { try FreePages.surplus($0) }
         guard surplus > 0 else { return false }
         // Each page that goes moves another one into the gap, and both the gap's old content and the map of
         // pages are written: all that goes through the log.
         let bytes = 2 * min(surplus, Self.vacuumPages) * Checkpointer.pageBytes
         return try await writer.commit(bytes: bytes) { db in
-            let surplus = try FreePages.surplus(db, settings)
+            let surplus = try FreePages.surplus(db)
             guard surplus > 0 else { return false }
             try db.execute(sql: "PRAGMA incremental_vacuum(\(min(surplus, Self.vacuumPages)))")
             return surplus > Self.vacuumPages
@@ -120,9 +120,8 @@ enum FreePages {
     static let kept = 256
 
     /// Free pages that may be given back.
-    static func surplus(_ db: Database, _ settings: StoreSettings) throws -> Int {
-        let free = try db.first("PRAGMA freelist_count") { try $0.count() } ?? 0
-        return max(free - kept, 0)
+    static func surplus(_ db: Database) throws -> Int {
+        max(try Ballast.pages(db).free - kept, 0)
     }
 }
 

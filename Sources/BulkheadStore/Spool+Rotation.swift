@@ -69,6 +69,19 @@ extension Spool {
         return true
     }
 
+    /// Drops the oldest output until the main file has pages in which nothing lies; none where all is not enough.
+    /// - Returns: Whether it has so many.
+    static func free(_ pages: Int, _ db: Database) throws -> Bool {
+        let most = try Ledger.read(db).spoolBytes / Int64(Ballast.pageContent)
+        guard try Ballast.pages(db).free + Int(clamping: most) >= pages else { return false }
+        while true {
+            let lack = pages - (try Ballast.pages(db).free)
+            guard lack > 0 else { return true }
+            guard try Ledger.read(db).chunks > 0 else { return false }
+            try drop(.anyone, bytes: Int64(lack * Checkpointer.pageBytes), db)
+        }
+    }
+
     /// Drops chunks until enough is gone, acknowledged ones first, then the oldest; gaps take their place.
     static func drop(_ victim: Victim, bytes: Int64, chunks: Int64 = 0, _ db: Database) throws {
         var bytes = bytes

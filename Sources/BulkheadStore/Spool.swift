@@ -7,7 +7,7 @@ extension Store {
     ///
     /// Idempotent by offset: what a stream already has is not stored twice, and a jump becomes a gap. A task
     /// over its own limit pays first, then the oldest output of all. Output of an attempt that does not run
-    /// is stale and changes nothing.
+    /// is stale and changes nothing. On a full disk it takes the place of the oldest, or is said as a gap.
     /// - Parameter chunks: The pieces, those of one stream in order.
     /// - Returns: One entry for each piece; offsets up to an entry's `end` may be acknowledged.
     /// - Throws: ``BulkheadError`` where the database could not be written.
@@ -22,10 +22,22 @@ extension Store {
             try await writer.commit { _ in }
             if let refusal = writer.pressure.outputRefusal { throw refusal }
         }
-        return try await writer.commit(bytes: bytes) { db in
-            var intake = SpoolIntake(settings)
-            return try intake.append(chunks, db)
+        let full: [(SpoolIntake.Disk, CommitPurpose)] = [
+            (.full(missingPages: writer.reserve?.missingPages ?? 0), .growth), (.closed, .relief),
+        ]
+        let tries = (writer.reserve?.shortage == nil ? [(.roomy, .growth)] : []) + full
+        var refusal: BulkheadError?
+        for (disk, purpose) in tries {
+            do {
+                return try await writer.commit(bytes: bytes, for: purpose) { db in
+                    var intake = SpoolIntake(settings, disk)
+                    return try intake.append(chunks, db)
+                }
+            } catch  where error.code == .noReserve {
+                refusal = error
+            }
         }
+        throw refusal ?? BulkheadError(.internal, "output was not taken")
     }
 
     /// Bytes of output that are kept.

@@ -4,6 +4,16 @@ import GRDB
 
 /// One append: pieces in, chunks and gaps out, and room made for them before the commit.
 struct SpoolIntake {
+    /// What the disk has for it.
+    enum Disk: Sendable {
+        /// More than the cap.
+        case roomy
+        /// Only the pages of older output, and of these first those that the reserve lacks.
+        case full(missingPages: Int)
+        /// Nothing: all is said as gaps.
+        case closed
+    }
+
     /// An attempt that runs, and what this append adds to it.
     private struct Writer {
         var task: Int64
@@ -20,6 +30,7 @@ struct SpoolIntake {
     }
 
     private let settings: StoreSettings
+    private let disk: Disk
     /// Whether a controller is to be told of it.
     private let isOwed: Bool
     private var room: Int64 = 0
@@ -28,13 +39,14 @@ struct SpoolIntake {
     private var addedBytes: Int64 = 0
     private var addedChunks: Int64 = 0
 
-    init(_ settings: StoreSettings) {
+    init(_ settings: StoreSettings, _ disk: Disk = .roomy) {
         self.settings = settings
+        self.disk = disk
         isOwed = settings.outboxOn
     }
 
     mutating func append(_ chunks: [OutputChunk], _ db: Database) throws -> AppendOutcome {
-        room = try settings.room(db).forOutput
+        room = try hasPages(for: chunks, db) ? settings.room(db).forOutput : 0
         for chunk in chunks { try store(chunk, db) }
         for case let writer? in writers.values { try save(writer, db) }
         try Ledger.countChunks(db, bytes: addedBytes, chunks: addedChunks)
@@ -78,6 +90,19 @@ struct SpoolIntake {
         switch chunk.channel {
         case .stdout: writer.totals.stdoutBytes += end - known
         case .stderr: writer.totals.stderrBytes += end - known
+        }
+    }
+
+    /// Whether there are pages for all of it, at the cost of older output where the disk is full.
+    ///
+    /// Older output goes before anything is read of the tasks, whose rows say how much of it is kept.
+    private func hasPages(for chunks: [OutputChunk], _ db: Database) throws -> Bool {
+        switch disk {
+        case .roomy: return true
+        case .closed: return false
+        case .full(let missing):
+            let own = chunks.reduce(Ballast.pagesOfAccount) { $0 + $1.bytes.count / Ballast.pageContent + 1 }
+            return try Spool.free(own + missing, db)
         }
     }
 

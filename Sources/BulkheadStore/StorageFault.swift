@@ -13,7 +13,8 @@ enum StorageFault: Sendable, Equatable {
     init?(_ error: any Error) {
         guard let error = error as? DatabaseError else { return nil }
         switch error.extendedResultCode {
-        case .SQLITE_IOERR_NOMEM, .SQLITE_CORRUPT_VTAB: self = .passing
+        // The pages of the log's index are made by writing to them, so a full disk is met there first.
+        case .SQLITE_IOERR_NOMEM, .SQLITE_IOERR_SHMSIZE, .SQLITE_CORRUPT_VTAB: self = .passing
         case .SQLITE_READONLY_DBMOVED: self = .lasting
         default:
             switch error.resultCode {
@@ -30,7 +31,7 @@ enum StorageFault: Sendable, Equatable {
 
 extension BulkheadError {
     /// Seconds after which a commit that met a full disk or a lock is worth another try.
-    private static let storageRetrySeconds = 5
+    static let storageRetrySeconds = 5
 
     /// Puts an error of the database into the product's words.
     /// - Parameters:

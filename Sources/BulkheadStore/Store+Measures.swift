@@ -18,6 +18,7 @@ extension Store {
         }
         measures.databaseBytes = Self.bytes(ofFile: settings.path)
         measures.logBytes = Self.bytes(ofFile: settings.path + "-wal")
+        measures.reserve = writer.reserve?.measures ?? ReserveMeasures()
         measures.counters = counters
         measures.commits = writer.measures
         return measures

@@ -22,6 +22,10 @@ public struct StoreSettings: Sendable, Equatable {
     var logBound = 64 << 20
     /// Bytes of log that stay with the file once it has been longer.
     static let logKept = 16 << 20
+    /// Bytes of log that are held on the disk from the start, for the commits of a time when it is full.
+    var logReserve: Int64 = 8 << 20
+    /// Whether room is held on the disk at all.
+    var holdsReserve = true
     /// Bytes of params, metadata and results after which a page of a list ends early.
     var listPageBytes = 16 << 20
     /// Chunks that may be kept whatever their size.
@@ -63,6 +67,7 @@ public final class Store: Sendable {
     private init(
         settings: StoreSettings,
         pool: DatabasePool,
+        reserve: DiskReserve?,
         correction: String?,
         historyLoss: HistoryLoss?
     ) {
@@ -72,6 +77,7 @@ public final class Store: Sendable {
         self.historyLoss = historyLoss
         writer = CommitWriter(
             pool: pool,
+            reserve: reserve,
             path: settings.path,
             checkpointPages: settings.checkpointPages,
             logBound: settings.logBound
@@ -103,6 +109,7 @@ public final class Store: Sendable {
             return Store(
                 settings: settings,
                 pool: opened.pool,
+                reserve: try settings.holdsReserve ? DiskReserve(settings, opened.pool) : nil,
                 correction: correction,
                 historyLoss: opened.loss
             )
@@ -117,8 +124,10 @@ public final class Store: Sendable {
         await writer.close()
         await reads.close()
         do {
-            try writer.writeBack()
+            let isWhole = try writer.writeBack()
             try pool.close()
+            if isWhole { try writer.reserve?.wipeLog() }
+            try writer.reserve?.close()
         } catch {
             throw BulkheadError(storing: error, "the database could not be closed")
         }

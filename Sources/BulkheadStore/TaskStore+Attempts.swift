@@ -10,7 +10,8 @@ extension Store {
     ///   the database could not be written.
     public func startAttempt(_ start: AttemptStart) async throws(BulkheadError) -> TaskRecord? {
         let settings = self.settings
-        let started = try await writer.commit { db -> Result<TaskRow?, BulkheadError> in
+        if let refusal = await refusalByDisk() { throw refusal }
+        let started = try await writer.commit(for: .growth) { db -> Result<TaskRow?, BulkheadError> in
             guard let row = try TaskRow.fetch(db, id: start.id), row.record.attempt == start.expectedAttempt,
                 let next = row.record.status.after(.start)
             else { return .success(nil) }

@@ -15,11 +15,12 @@ extension Store {
     ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
         let prepared = requests.map(PreparedSubmit.init)
         let bytes = prepared.reduce(0) { $0 + $1.params.utf8.count + ($1.metadata?.utf8.count ?? 0) }
-        let settings = self.settings
-        let refusal = writer.pressure.refusal
-        let rows = try await writer.commit(bytes: bytes) { db in
-            let noRoom = try refusal ?? settings.room(db).refusal
-            return try prepared.map { try Self.submit($0, noRoom, outboxOn: settings.outboxOn, db) }
+        let rows: [Submitted]
+        do {
+            rows = try await store(prepared, bytes: bytes, refusal: await refusalOfSubmits())
+        } catch  where error.code == .noReserve {
+            // The disk has no room for them; a submit that queues nothing is answered all the same.
+            rows = try await store(prepared, bytes: 0, refusal: error)
         }
         var outcomes: [Result<SubmitOutcome, BulkheadError>] = []
         count { counters in
@@ -33,6 +34,23 @@ extension Store {
             }
         }
         return outcomes
+    }
+
+    private func refusalOfSubmits() async -> BulkheadError? {
+        if let refusal = writer.pressure.refusal { return refusal }
+        return await refusalByDisk()
+    }
+
+    private func store(
+        _ submits: [PreparedSubmit],
+        bytes: Int,
+        refusal: BulkheadError?
+    ) async throws(BulkheadError) -> [Submitted] {
+        let settings = self.settings
+        return try await writer.commit(bytes: bytes, for: refusal == nil ? .growth : .relief) { db in
+            let noRoom = try refusal ?? settings.room(db).refusal
+            return try submits.map { try Self.submit($0, noRoom, outboxOn: settings.outboxOn, db) }
+        }
     }
 
     /// A submit whose JSON is text already, so that the writer's thread does not make it.

@@ -79,7 +79,8 @@ struct Doctor: AsyncParsableCommand {
         guard let status = try? await options.client().get(["v1", "status"]) else { return nil }
         let problems = status.list("problems").count
         let words = problems == 0 ? "" : ", and names \(problems) problems (bulkhead status)"
-        return "\(status.text("version")), \(status.text("phase")), answers\(words)"
+        let reserve = status["database"].map(Status.reserve) ?? ""
+        return "\(status.text("version")), \(status.text("phase")), answers\(words)\(reserve)"
     }
 
     private func write(_ diagnosis: Diagnosis, failure: String?, supervisor: String?) {

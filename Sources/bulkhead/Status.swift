@@ -67,8 +67,17 @@ struct Status: AsyncParsableCommand {
         guard let database = status["database"] else { return "" }
         let sizes =
             "\(Moments.size(database.number("bytes"))) and a log of \(Moments.size(database.number("logBytes")))"
+            + Self.reserve(database)
         guard let mean = database["meanCommitSeconds"]?.double else { return sizes }
         return sizes + ", a commit takes \(Int64((mean * 1_000_000).rounded())) µs"
+    }
+
+    /// Room that is held on the disk, in words.
+    static func reserve(_ database: JSONValue) -> String {
+        guard let reserve = database["reserve"], reserve.number("wantedBytes") > 0 else { return "" }
+        let (held, wanted) = (reserve.number("heldBytes"), reserve.number("wantedBytes"))
+        return ", \(Moments.size(held))" + (held < wanted ? " of \(Moments.size(wanted))" : "")
+            + " held on the disk for results"
     }
 
     private func process(_ status: JSONValue) -> String {

@@ -120,7 +120,7 @@ struct CommitWriterTests {
         }
     }
 
-    @Test("a full disk fails the whole group, runs nothing of it again, and later commits succeed")
+    @Test("a lock fails the whole group, runs nothing of it again, and later commits succeed")
     func passingFault() async throws {
         try await StoreWorkbench.run { _, store in
             let runs = Mutex(0)
@@ -130,7 +130,7 @@ struct CommitWriterTests {
                     return try insert(number)(db)
                 }
             }
-            bodies.append { _ in throw DatabaseError(resultCode: .SQLITE_FULL) }
+            bodies.append { _ in throw DatabaseError(resultCode: .SQLITE_BUSY) }
             let results = try await behindGate(store, bodies)
             for result in results {
                 let error = #expect(throws: BulkheadError.self) { _ = try result.get() }
@@ -141,6 +141,20 @@ struct CommitWriterTests {
             #expect(runs.withLock { $0 } <= 10)
             #expect(try await poolCount(store) == 0)
             #expect(try await store.writer.commit(insert(1)) == 1)
+        }
+    }
+
+    @Test("on a full disk each of a group is tried alone, and only what has no room is refused")
+    func fullDisk() async throws {
+        try await StoreWorkbench.run { _, store in
+            var bodies = (0..<10).map { insert($0) }
+            bodies.append { _ in throw DatabaseError(resultCode: .SQLITE_FULL) }
+            let results = try await behindGate(store, bodies)
+            for (number, result) in results.dropLast().enumerated() { #expect(try result.get() == number) }
+            let error = #expect(throws: BulkheadError.self) { _ = try results.last?.get() }
+            #expect(error?.code == .noReserve)
+            #expect(error?.retryAfterSeconds != nil)
+            #expect(try await poolCount(store) == 10)
         }
     }
 

@@ -151,7 +151,7 @@ struct DatabaseFileTests {
         }
     }
 
-    @Test("a full disk is an error that names itself, nothing is lost, and later it goes on")
+    @Test("output that has no room on a full disk is said as a gap, and later it goes on")
     func full() async throws {
         try await StoreWorkbench.run { bench, store in
             try await bench.run(store, 1)
@@ -165,13 +165,17 @@ struct DatabaseFileTests {
             }
             try setMost(pages: try #require(pages) + 4)
             let text = String(repeating: "x", count: 100_000)
+            let appended = try await store.append([try bench.chunk(1, at: 0, text)])
+            #expect(appended.spoolBytes == 0 && appended.entries[0].end == 100_000)
+            #expect(appended.entries[0].totals.droppedBytes == 100_000)
+            let submission = String(repeating: "y", count: 100_000)
             let error = await #expect(throws: BulkheadError.self) {
-                _ = try await store.append([try bench.chunk(1, at: 0, text)])
+                try await bench.submit(store, try bench.request(2, params: #"{"a":"\#(submission)"}"#))
             }
-            #expect(error?.code == .storage)
+            #expect(error?.code == .noReserve)
             #expect(error?.cause?.contains("full") == true)
             #expect(error?.retryAfterSeconds != nil)
-            #expect(try await store.spoolBytes() == 0)
+            #expect(try await store.counts() == [.running: 1])
             #expect(try await store.finish(try bench.finish(1, .complete))?.task.status == .completed)
             try setMost(pages: 1_000_000)
             try await bench.run(store, 2)

@@ -103,6 +103,7 @@ struct FaultRunTests {
 
     private static func settings(_ path: String) -> StoreSettings {
         var settings = StoreSettings(path: path, spoolCap: FaultScript.cap, outboxOn: true)
+        settings.holdsReserve = false
         settings.checkpointPages = 40
         // So small a cap is all for output.
         settings.reservation = 0

@@ -37,6 +37,7 @@ struct QuarantineTests {
 
     private func settings(_ bench: StoreWorkbench) -> StoreSettings {
         var settings = StoreSettings(path: bench.path)
+        settings.holdsReserve = false
         settings.checkpointPages = .max
         return settings
     }

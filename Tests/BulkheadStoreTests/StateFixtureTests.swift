@@ -89,7 +89,9 @@ struct StateFixtureTests {
         let target = ProcessInfo.processInfo.environment["BULKHEAD_WRITE_STATE_FIXTURE"]
         let bench = try StoreWorkbench()
         defer { bench.remove() }
-        let store = try Store.open(StoreSettings(path: bench.path, outboxOn: true))
+        var settings = StoreSettings(path: bench.path, outboxOn: true)
+        settings.holdsReserve = false
+        let store = try Store.open(settings)
         try await fill(bench, store)
         try await fillThird(bench, store)
         try await check(bench, store, version: Schema.latestVersion)

@@ -32,6 +32,7 @@ struct StoreWorkbench {
             settings.reservation = 0
             settings.terminalReserve = 0
         }
+        settings.holdsReserve = false
         change(&settings)
         let store = try Store.open(settings)
         try await body(bench, store)
