@@ -139,7 +139,10 @@ let package = Package(
         ),
         .testTarget(
             name: "BulkheadEngineTests",
-            dependencies: ["BulkheadCore", "BulkheadEngine", "BulkheadPolicy", "BulkheadStore"],
+            dependencies: [
+                "BulkheadCore", "BulkheadEngine", "BulkheadHost", "BulkheadLaunch", "BulkheadPolicy",
+                "BulkheadSandbox", "BulkheadStore",
+            ],
             swiftSettings: strict
         ),
         .testTarget(
