@@ -29,12 +29,12 @@ pid_t clinux_fork_sibling(void) {
     return (pid_t)result(syscall(SYS_clone, (unsigned long)(CLONE_PARENT | SIGCHLD), 0ul, 0ul, 0ul, 0ul));
 }
 
+void clinux_set_name(const char *name) { prctl(PR_SET_NAME, name, 0ul, 0ul, 0ul); }
+
 void clinux_reap_forever(void) {
     sigset_t children;
     sigemptyset(&children);
     sigaddset(&children, SIGCHLD);
-    // What the handler sees of it in /proc and in ps.
-    prctl(PR_SET_NAME, "init", 0ul, 0ul, 0ul);
     // Blocked, it stays pending from the moment of a child's end: none is missed between a look and the wait.
     sigprocmask(SIG_BLOCK, &children, NULL);
     for (;;) {

@@ -93,6 +93,8 @@ struct FirstProcess {
         }
         // Opening files as the handler's user has cleared both (commit_creds in kernel/cred.c).
         dieWithLauncher()
+        // What the handler sees of it.
+        unsafe clinux_set_name("init")
         // Nothing of the launcher's or the handler's is held open from here.
         _ = clinux_duplicate_to(ready, 0)
         _ = clinux_close_range(1, .max)

@@ -92,6 +92,9 @@ int clinux_setns(int descriptor, int kind);
 // the first process of a pid namespace cannot make. What it gives the caller is the pid in the caller's namespace.
 pid_t clinux_fork_sibling(void);
 
+// What others see of the caller in /proc/PID/comm, at most 15 bytes.
+void clinux_set_name(const char *name);
+
 // The part of the first process of a pid namespace: reaps whatever ends, until it is killed.
 _Noreturn void clinux_reap_forever(void);
 
