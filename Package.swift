@@ -140,7 +140,8 @@ let package = Package(
         .testTarget(
             name: "BulkheadEngineTests",
             dependencies: [
-                "BulkheadCore", "BulkheadEngine", "BulkheadLaunch", "BulkheadPolicy", "BulkheadStore",
+                "BulkheadCore", "BulkheadEngine", "BulkheadHost", "BulkheadLaunch", "BulkheadPolicy",
+                "BulkheadSandbox", "BulkheadStore",
             ],
             swiftSettings: strict
         ),

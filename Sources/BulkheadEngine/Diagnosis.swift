@@ -34,7 +34,7 @@ public struct Diagnosis: Sendable, Equatable {
         }
     }
 
-    private let facts: HostFacts
+    let facts: HostFacts
 
     /// Judges a host.
     ///
@@ -43,7 +43,7 @@ public struct Diagnosis: Sendable, Equatable {
 
     /// Every feature, what is needed most first.
     public var findings: [Finding] {
-        [kernel, seccomp, listener, landlock, users, memory, processes, killing]
+        [kernel, seccomp, listener, landlock, namespaces, users, memory, processes, memoryScratch, killing]
             + [state, disk, scratch, openFiles, database, units]
     }
 
@@ -52,17 +52,12 @@ public struct Diagnosis: Sendable, Equatable {
 
     /// The same for a supervisor that runs as root with every capability.
     public var refusalsAsRoot: [String] {
-        var features = facts.features
-        features.user = 0
-        features.capabilities = .max
-        return Self.refusals(features, traceScope: facts.traceScope)
+        Self.refusals(facts.features.asRoot, traceScope: facts.traceScope)
     }
 
     /// The same for one that runs as an ordinary user.
     public var refusalsAsUser: [String] {
-        var features = facts.features
-        if features.isRoot { features.user = 65_534 }
-        features.capabilities = 0
+        let features = facts.features.asOrdinaryUser(givesUserNamespaces: facts.givesUserNamespaces)
         return Self.refusals(features, traceScope: facts.traceScope)
     }
 
@@ -83,6 +78,7 @@ public struct Diagnosis: Sendable, Equatable {
             paths: LaunchPaths(handler: "/", interpreter: nil, scratch: "/", plugins: "/"),
             user: features.canSwitchUsers ? .ownUser : features.isRoot ? .root : .sharedUser,
             abi: features.landlockABI,
+            namespaces: NamespacePlan(Policy(), features: features)?.hold ?? [],
             files: FileView(kind: { _ in .folder }, entries: { _ in [] })
         )
         return reasons + plan.gaps.filter(\.refusesRequired).map(\.text)
@@ -171,7 +167,9 @@ extension Diagnosis {
             "Landlock",
             abi >= 6 ? .present : .partly,
             "ABI \(abi): \(has.joined(separator: ", "))\(rest)",
-            advice: "a later kernel; until then tasks say in their warnings what is open"
+            advice: namespacesHoldFiles
+                ? "none needed: namespaces hold the rest"
+                : "a later kernel; until then tasks say in their warnings what is open"
         )
     }
 
@@ -217,10 +215,22 @@ extension Diagnosis {
     }
 
     private var memory: Finding { group("memory", facts.cgroups.holdsMemory, "memory") }
-    private var processes: Finding { group("processes", facts.cgroups.holdsProcesses, "pids") }
+    private var processes: Finding {
+        guard !facts.cgroups.holdsProcesses, namespacesHoldProcesses else {
+            return group("processes", facts.cgroups.holdsProcesses, "pids")
+        }
+        return Finding("limits.processes", .present, "counted in each task's user namespace (RLIMIT_NPROC)")
+    }
 
     private var killing: Finding {
-        facts.cgroups.canMakeUnified
+        guard facts.features.namespaces == nil else {
+            return Finding(
+                "ending trees",
+                .present,
+                "a task's processes end with the first of their pid namespace, which ends with the launcher"
+            )
+        }
+        return facts.cgroups.canMakeUnified
             ? Finding(
                 "ending trees",
                 .present,

@@ -12,6 +12,7 @@ struct LaunchPlace: Sendable {
     var holdings: Holdings
     var user: LaunchUser?
     var cgroup: CgroupSpec
+    var namespaces: NamespaceSpec?
     var files: LandlockPlan
     var enforcement: [String]
     var warnings: [String]
@@ -136,7 +137,13 @@ final class LaunchPreparation: Sendable {
             scratch: folder,
             plugins: settings.pluginsFolder
         )
-        let plan = entry.sandbox.filePlan(paths, user: landlockUser(user, dynamicUser), features: features)
+        let namespaces = NamespacePlan(entry.policy, features: features)
+        let plan = entry.sandbox.filePlan(
+            paths,
+            user: landlockUser(user, dynamicUser),
+            features: features,
+            namespaces: namespaces?.hold ?? []
+        )
         var place = LaunchPlace(
             holdings: Holdings(
                 scratch: folder,
@@ -150,10 +157,24 @@ final class LaunchPreparation: Sendable {
             enforcement: enforcement(entry, plan, user),
             warnings: entry.sandbox.warnings
         )
-        for gap in plan.gaps where gap.kind != .childProc {
-            try miss(gap.text, fatal: gap.refusesRequired, entry, &place)
+        for gap in plan.gaps { try miss(gap.text, fatal: gap.refusesRequired, entry, &place) }
+        if entry.policy.limits.scratch != nil, namespaces?.holdsScratch != true {
+            let text =
+                "limits.scratch cannot be held: no mount namespace can be had, in which it would be memory"
+            try miss(text, fatal: true, entry, &place)
         }
-        try addCgroup(entry, task, &place)
+        try addCgroup(entry, namespaces, &place)
+        if let namespaces {
+            let spec = namespaces.spec(
+                rules: entry.sandbox.rules,
+                files: plan,
+                paths: paths,
+                hidden: hiddenFolders,
+                processes: cgroups.processesProblem == nil ? nil : entry.policy.limits.processes
+            )
+            place.namespaces = spec
+            place.enforcement.insert(namespaces.words(spec), at: 2)
+        }
         return place
     }
 
@@ -174,16 +195,19 @@ final class LaunchPreparation: Sendable {
         )
     }
 
+    /// What no handler sees: the database and the launchers' sockets, and the working folders of others.
+    private var hiddenFolders: [String] { [settings.stateFolder, scratch.tasksFolder] }
+
     private func addCgroup(
         _ entry: CatalogEntry,
-        _ task: TaskRecord,
+        _ namespaces: NamespacePlan?,
         _ place: inout LaunchPlace
     ) throws(PlaceError) {
         let limits = entry.policy.limits
         guard limits.memory != nil || limits.processes != nil else { return }
         let missing = [
             limits.memory == nil ? nil : cgroups.memoryProblem.map { "limits.memory cannot be held: \($0)" },
-            limits.processes == nil
+            limits.processes == nil || namespaces?.holdsProcesses == true
                 ? nil : cgroups.processesProblem.map { "limits.processes cannot be held: \($0)" },
         ]
         for text in missing.compactMap({ $0 }) { try miss(text, fatal: true, entry, &place) }
@@ -265,6 +289,7 @@ final class LaunchPreparation: Sendable {
         spec.fileSizeBytes = policy.limits.fileSize.map { UInt64($0) }
         spec.user = place.user
         spec.cgroup = place.cgroup
+        spec.namespaces = place.namespaces
         spec.landlock = place.files.spec
         spec.filter = entry.sandbox.filterSpec
         spec.eventLineBytes = UInt32(settings.resultLimit + Limits.eventLineSlackBytes)

@@ -17,7 +17,15 @@ struct LaunchRefusal: Sendable {
     private static let notExecutable: Set<Int32> = [2, 7, 8, 13, 20, 22, 40, 80]
 
     /// Whether the same launch may succeed later, with nothing changed.
-    var isPassing: Bool { Self.passing.contains(errno) }
+    var isPassing: Bool {
+        switch stage {
+        // EPROTONOSUPPORT: a launcher of another version, until the supervisor is restarted as that version.
+        case .spec where errno == 93: true
+        // ENOSPC and EUSERS: as many namespaces as there may be (namespaces(7)).
+        case .namespaces where errno == 28 || errno == 87: true
+        default: Self.passing.contains(errno)
+        }
+    }
 
     /// Whether the handler's file is the reason.
     var handlerIsToBlame: Bool { stage == .exec && Self.notExecutable.contains(errno) }
@@ -37,8 +45,10 @@ struct LaunchRefusal: Sendable {
             "the file or its interpreter does not exist; look at the first line of \(terms.handlerFile)"
         case .exec where handlerIsToBlame:
             "\(terms.handlerFile) is no program that this machine can execute"
-        case .landlock:
-            "each path under sandbox.read and sandbox.write of its policy must exist when the task starts"
+        case .spec where errno == 93:
+            "the programs were replaced by another version; restart the supervisor"
+        case .landlock, .namespaces:
+            "each path under sandbox.read and sandbox.write of its policy must exist when the task starts, and be open to its user"
         default: nil
         }
     }

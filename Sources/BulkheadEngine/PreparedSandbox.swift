@@ -9,6 +9,9 @@ struct PreparedSandbox: Sendable {
     private let policy: SandboxPolicy
     private let compiled: CompiledSandbox
 
+    /// What the policy means for system calls.
+    var rules: SystemCallRules { compiled.rules }
+
     /// The filter; nil where the policy needs none.
     var filter: CompiledFilter? { compiled.filter }
 
@@ -23,13 +26,19 @@ struct PreparedSandbox: Sendable {
     }
 
     /// The file rules of one launch.
-    func filePlan(_ paths: LaunchPaths, user: LandlockUser, features: HostFeatures) -> LandlockPlan {
+    func filePlan(
+        _ paths: LaunchPaths,
+        user: LandlockUser,
+        features: HostFeatures,
+        namespaces: NamespaceHold
+    ) -> LandlockPlan {
         LandlockPlan(
             policy: policy,
             rules: compiled.rules,
             paths: paths,
             user: user,
-            abi: features.landlockABI
+            abi: features.landlockABI,
+            namespaces: namespaces
         )
     }
 

@@ -80,7 +80,7 @@ public final class Supervisor: Service, Sendable {
         store: Store,
         logger: Logger
     ) throws(BulkheadError) {
-        let features = HostFeatures.probe()
+        let features = HostFeatures.probe(launcher: settings.launcherExecutable)
         self.settings = settings
         drain = Mutex(settings.drain)
         self.folder = folder

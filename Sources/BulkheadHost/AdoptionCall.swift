@@ -113,7 +113,7 @@ struct AdoptionCall {
             do {
                 return try MessageCodec.launcherMessage(buffer[..<packet.count])
             } catch {
-                if case .unknownVersion(let version) = error { throw .unknownVersion(version) }
+                if case .unknownVersion(let version, _) = error { throw .unknownVersion(version) }
                 throw .foreign("\(error)")
             }
         }

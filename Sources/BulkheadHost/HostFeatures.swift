@@ -1,3 +1,4 @@
+public import BulkheadLaunch
 import CLinux
 import Foundation
 
@@ -17,6 +18,10 @@ public struct HostFeatures: Sendable, Equatable {
     public var hasUserNotification: Bool
     /// The control group hierarchies.
     public var cgroups: CgroupLayout
+    /// What came of making namespaces, one report for each means; empty where the launcher was not asked.
+    public var namespaceReports: [NamespaceReport]
+    /// What `/proc` tells of the machine.
+    public var procEntries: [ProcEntry]
 
     /// Makes features from their parts.
     public init(
@@ -26,7 +31,9 @@ public struct HostFeatures: Sendable, Equatable {
         architecture: String,
         landlockABI: Int,
         hasUserNotification: Bool,
-        cgroups: CgroupLayout
+        cgroups: CgroupLayout,
+        namespaceReports: [NamespaceReport] = [],
+        procEntries: [ProcEntry] = []
     ) {
         self.user = user
         self.capabilities = capabilities
@@ -35,6 +42,8 @@ public struct HostFeatures: Sendable, Equatable {
         self.landlockABI = landlockABI
         self.hasUserNotification = hasUserNotification
         self.cgroups = cgroups
+        self.namespaceReports = namespaceReports
+        self.procEntries = procEntries
     }
 
     /// Whether the supervisor runs as root.
@@ -43,8 +52,25 @@ public struct HostFeatures: Sendable, Equatable {
     /// Whether handlers can be given another user: CAP_CHOWN, CAP_SETGID and CAP_SETUID are there.
     public var canSwitchUsers: Bool { capabilities & 0b1100_0001 == 0b1100_0001 }
 
+    /// The namespaces that an attempt gets: by the launcher's own rights, else through a user namespace; nil where
+    /// neither can be had.
+    ///
+    /// A user namespace knows the supervisor's own user alone, so handlers that get another one do without.
+    public var namespaces: NamespaceReport? {
+        namespaceReports.first { $0.has(.pid) && ($0.means == .direct || !canSwitchUsers) }
+    }
+
+    /// Whether RLIMIT_NPROC counts the processes of a user namespace alone, as it does since Linux 5.14.
+    public var countsProcessesPerUserNamespace: Bool {
+        let parts = kernelRelease.split { !$0.isNumber }.prefix(2).compactMap { Int($0) }
+        return parts.count == 2 && (parts[0], parts[1]) >= (5, 14)
+    }
+
     /// Asks this host.
-    public static func probe() -> HostFeatures {
+    ///
+    /// - Parameter launcher: The path of `bulkhead-launcher`, which tries namespaces; nil leaves them out.
+    /// - Returns: What was found.
+    public static func probe(launcher: String? = nil) -> HostFeatures {
         let userNotification: UInt32 = 0x7fc0_0000  // SECCOMP_RET_USER_NOTIF
         return HostFeatures(
             user: geteuid(),
@@ -56,7 +82,9 @@ public struct HostFeatures: Sendable, Equatable {
             cgroups: CgroupLayout.parse(
                 mountInfo: ProcFile.text("/proc/self/mountinfo") ?? "",
                 membership: ProcFile.text("/proc/self/cgroup") ?? ""
-            )
+            ),
+            namespaceReports: launcher.map(NamespaceProbe.ask) ?? [],
+            procEntries: ProcEntry.all()
         )
     }
 

@@ -4,6 +4,9 @@ public enum ChildReport: Sendable, Equatable {
     case installing
     /// A step failed; `item` is which of the step's paths it was about, counted from 0.
     case failed(stage: LaunchStage, errno: Int32, item: UInt32)
+    /// The first process of the attempt's pid namespace and the handler's are there, with these pids of the
+    /// launcher's own namespace.
+    case born(first: Int32, handler: Int32)
 
     /// Bytes of every report.
     public static let size = 10
@@ -22,6 +25,11 @@ public enum ChildReport: Sendable, Equatable {
             writer.put(stage.rawValue)
             writer.put(errno)
             writer.put(item)
+        case .born(let first, let handler):
+            writer.put(UInt8(3))
+            writer.put(LaunchStage.namespaces.rawValue)
+            writer.put(handler)
+            writer.put(first)
         }
         return writer.bytes
     }
@@ -52,6 +60,7 @@ public enum ChildReport: Sendable, Equatable {
             guard stage == .filter, errno == 0, item == 0 else { throw .unknownKind(found: kind) }
             return .installing
         case 2: return .failed(stage: stage, errno: errno, item: item)
+        case 3: return .born(first: Int32(bitPattern: item), handler: errno)
         default: throw .unknownKind(found: kind)
         }
     }

@@ -3,7 +3,7 @@ public enum CodecError: Error, Sendable, Equatable {
     /// The bytes do not begin with the magic number of what was expected.
     case wrongMagic(found: UInt32)
     /// The other end speaks another version.
-    case unknownVersion(found: UInt16)
+    case unknownVersion(found: UInt16, known: UInt16 = LaunchLimits.protocolVersion)
     /// No message has this kind in this direction.
     case unknownKind(found: UInt8)
     /// A field holds a value that has no meaning.
@@ -27,8 +27,7 @@ extension CodecError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .wrongMagic(let found): "unknown magic number 0x\(String(found, radix: 16))"
-        case .unknownVersion(let found):
-            "unknown protocol version \(found), this end speaks \(LaunchLimits.protocolVersion)"
+        case .unknownVersion(let found, let known): "unknown version \(found), this end speaks \(known)"
         case .unknownKind(let found): "unknown message kind \(found)"
         case .unknownValue(let field, let value): "unknown value \(value) of \(field)"
         case .truncated(let field): "the bytes end inside \(field)"

@@ -3,6 +3,12 @@ public enum LaunchLimits {
     /// Version of the protocol that both ends of this build speak.
     public static let protocolVersion: UInt16 = 1
 
+    /// Version of the specs that both ends of this build know.
+    ///
+    /// A spec goes only from a supervisor to a launcher that it has started itself, so that this version may change
+    /// where launchers of the version before are to be adopted.
+    public static let specVersion: UInt16 = 2
+
     /// Bytes of one `output` packet's payload.
     public static let outputPacketBytes = 64 * 1024
 

@@ -233,6 +233,8 @@ public struct LaunchSpec: Sendable, Equatable {
     public var user: LaunchUser?
     /// The attempt's cgroups.
     public var cgroup = CgroupSpec()
+    /// The attempt's namespaces; nil: none, not even for its processes.
+    public var namespaces: NamespaceSpec?
     /// The file rules; nil: none.
     public var landlock: LandlockSpec?
     /// The system call filter.

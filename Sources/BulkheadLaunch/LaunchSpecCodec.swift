@@ -8,7 +8,7 @@ extension LaunchSpec {
     public func encoded() throws(CodecError) -> [UInt8] {
         var writer = ByteWriter(reserving: 4096)
         writer.put(Self.magic)
-        writer.put(LaunchLimits.protocolVersion)
+        writer.put(LaunchLimits.specVersion)
         writer.put(attempt)
         writer.put(task)
         writer.put(executable)
@@ -23,6 +23,7 @@ extension LaunchSpec {
             $0.put($1.gid)
         }
         cgroup.write(to: &writer)
+        writer.put(namespaces) { $1.write(to: &$0) }
         writer.put(landlock) { $1.write(to: &$0) }
         filter.write(to: &writer)
         writer.put(eventLineBytes)
@@ -46,7 +47,9 @@ extension LaunchSpec {
         let magic = try reader.number(UInt32.self, "magic")
         guard magic == Self.magic else { throw .wrongMagic(found: magic) }
         let version = try reader.number(UInt16.self, "version")
-        guard version == LaunchLimits.protocolVersion else { throw .unknownVersion(found: version) }
+        guard version == LaunchLimits.specVersion else {
+            throw .unknownVersion(found: version, known: LaunchLimits.specVersion)
+        }
         let attempt = try reader.number(UInt64.self, "attempt")
         let task = try reader.text("task", limit: LaunchLimits.nameBytes)
         self.init(
@@ -75,6 +78,9 @@ extension LaunchSpec {
             LaunchUser(uid: try reader.identity("uid"), gid: try reader.identity("gid"))
         }
         cgroup = try CgroupSpec(from: &reader)
+        namespaces = try reader.optional("namespaces") { reader throws(CodecError) in
+            try NamespaceSpec(from: &reader)
+        }
         landlock = try reader.optional("file rules") { reader throws(CodecError) in
             try LandlockSpec(from: &reader)
         }

@@ -31,6 +31,11 @@ public struct FileRules: Sendable, Hashable {
         secrets = ["shadow*", "gshadow*", "sudoers*", "ssh", "ssl/private"]
     }
 
+    /// Where processes show themselves.
+    public static let procFolder = "/proc"
+    /// Where POSIX shared memory and semaphores lie.
+    public static let sharedMemoryFolder = "/dev/shm"
+
     /// Whether a path below the settings folder is a secret.
     ///
     /// - Parameter path: The path relative to the folder, such as `ssl/private`.

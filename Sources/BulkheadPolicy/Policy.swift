@@ -157,6 +157,8 @@ public struct ResourceLimits: Sendable, Equatable {
     public var openFiles: Int?
     /// Bytes of the largest file that may be written.
     public var fileSize: Int64?
+    /// Bytes of the scratch folder, which is then memory.
+    public var scratch: Int64?
 
     /// No limits.
     public init() {}

@@ -96,9 +96,6 @@ public enum PolicyReader {
     ])
 
     private static let limits = KeyTable<ResourceLimits>(
-        unenforced: [
-            "scratch": "this version does not enforce it yet, so it is refused rather than ignored"
-        ],
         keys: [
             "memory": { value, limits in limits.memory = value.size(1 << 20...largest) },
             "cpu": { value, limits in
@@ -107,11 +104,14 @@ public enum PolicyReader {
             "processes": { value, limits in limits.processes = value.integer(1...mostProcesses) },
             "open-files": { value, limits in limits.openFiles = value.integer(leastFiles...mostFiles) },
             "file-size": { value, limits in limits.fileSize = value.size(0...largest) },
+            "scratch": { value, limits in limits.scratch = value.size(leastScratch...largest) },
         ]
     )
 
     /// 256 TiB: more than any host has, and far from the end of 64 bits.
     private static let largest: Int64 = 1 << 48
+    /// A file system of a few pages.
+    private static let leastScratch: Int64 = 64 << 10
     /// The kernel's PID_MAX_LIMIT on 64-bit machines.
     private static let mostProcesses = 4_194_304
     /// The four descriptors of the protocol, and what a dynamic linker or an interpreter opens to begin.

@@ -56,6 +56,7 @@ extension ResourceLimits {
             ("processes", processes.map { "\($0)" }),
             ("open-files", openFiles.map { "\($0)" }),
             ("file-size", fileSize.map { Quantities.text(bytes: $0) }),
+            ("scratch", scratch.map { Quantities.text(bytes: $0) }),
         ]
         let set = all.compactMap { limit in limit.value.map { "  \(limit.name): \($0)" } }
         let unset = all.filter { $0.value == nil }.map(\.name)

@@ -104,6 +104,11 @@ public struct SystemCallRules: Sendable, Hashable {
         rule(named: name)?.mayPass(given: known) ?? false
     }
 
+    /// Whether a handler can use what System V and POSIX message queues keep beyond a process's end.
+    public var givesLastingIPC: Bool {
+        ["shmget", "semget", "msgget", "mq_open"].contains { gives($0, [:]) }
+    }
+
     private func rule(named name: String) -> SyscallRule? {
         SyscallTable.table(of: architecture).number(of: name).flatMap { rules[$0] }
     }

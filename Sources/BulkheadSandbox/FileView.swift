@@ -39,18 +39,23 @@ public struct FileView: Sendable {
     public let kind: @Sendable (String) -> Kind?
     /// The entries of a folder, by name; empty where it cannot be read.
     public let entries: @Sendable (String) -> [Entry]
+    /// What a symbolic link says; nil where the path is none.
+    public let link: @Sendable (String) -> String?
 
-    /// Makes a view from its two questions.
+    /// Makes a view from its questions.
     ///
     /// - Parameters:
     ///   - kind: What a path leads to.
     ///   - entries: The entries of a folder.
+    ///   - link: What a symbolic link says.
     public init(
         kind: @escaping @Sendable (String) -> Kind?,
-        entries: @escaping @Sendable (String) -> [Entry]
+        entries: @escaping @Sendable (String) -> [Entry],
+        link: @escaping @Sendable (String) -> String? = { _ in nil }
     ) {
         self.kind = kind
         self.entries = entries
+        self.link = link
     }
 
     /// The file system of this host.
@@ -62,6 +67,13 @@ public struct FileView: Sendable {
                     Entry(name: name, kind: $0.kind, isPublic: $0.isPublic)
                 }
             }
+        },
+        link: { path in
+            // PATH_MAX.
+            var target = [CChar](repeating: 0, count: 4096)
+            let count = unsafe readlink(path, &target, target.count)
+            guard count >= 0 else { return nil }
+            return String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
         }
     )
 

@@ -8,6 +8,12 @@ public struct LandlockRule: Sendable, Hashable {
     public let access: LandlockAccess
     /// Whether the rule is left out where the path does not exist; otherwise the launch fails.
     public let isOptional: Bool
+
+    /// The rule with those of its rights that are withheld elsewhere; nil where none is.
+    func limited(to handled: LandlockAccess) -> LandlockRule? {
+        let given = access.intersection(handled)
+        return given.isEmpty ? nil : LandlockRule(path: path, access: given, isOptional: isOptional)
+    }
 }
 
 /// What a launch brings to the files of its preset and its policy.
@@ -36,40 +42,13 @@ public struct LaunchPaths: Sendable, Hashable {
     }
 }
 
-/// Something of contract's outcomes that this host cannot hold by Landlock.
-public struct LandlockGap: Sendable, Hashable {
-    /// Which outcome is missing.
-    public enum Kind: String, Sendable, CaseIterable {
-        /// Files outside the allowed ones.
-        case files
-        /// Cutting files outside the allowed ones.
-        case truncation
-        /// Mode, times and attributes of the user's own files.
-        case metadata
-        /// Signals to other processes.
-        case signals
-        /// Abstract Unix sockets.
-        case abstractSockets = "abstract-sockets"
-        /// Unix sockets by path.
-        case unixSockets = "unix-sockets"
-        /// The handler's own children see no `/proc` of their own.
-        case childProc = "child-proc"
-    }
-
-    /// Which outcome is missing.
-    public let kind: Kind
-    /// What that means for the handler, as a sentence.
-    public let text: String
-
-    /// Whether a policy with `enforcement: required` must not run without it by another mechanism.
-    public var refusesRequired: Bool { kind == .files || kind == .unixSockets }
-}
-
 /// How Landlock holds a launch's files on this host, and what it leaves open.
 public struct LandlockPlan: Sendable, Hashable {
     /// The rights that are withheld where no rule gives them; empty means that files are not bounded.
     public let handledAccess: LandlockAccess
-    /// What is given, each path once.
+    /// What is allowed, each path once, with every right that Landlock tells apart; none under `unconfined`.
+    public let allowed: [LandlockRule]
+    /// What is given, each path once, with the rights that this kernel can withhold.
     public let rules: [LandlockRule]
     /// What is kept within the sandbox besides files.
     public let scope: LandlockScope
@@ -101,6 +80,7 @@ extension LandlockPlan {
     ///   - paths: What the launch brings.
     ///   - user: Who the handler runs as.
     ///   - abi: The host's Landlock ABI; 0 is none.
+    ///   - namespaces: What namespaces hold of this launch.
     ///   - files: The file system.
     public init(
         policy: SandboxPolicy,
@@ -108,21 +88,24 @@ extension LandlockPlan {
         paths: LaunchPaths,
         user: LandlockUser,
         abi: Int,
+        namespaces: NamespaceHold = [],
         files: FileView = .host
     ) {
         let preset = policy.preset.rules.files
-        handledAccess = preset == nil ? [] : .known(toABI: abi)
-        var list = RuleList(handled: handledAccess, files: files)
-        if let preset, !handledAccess.isEmpty {
-            list.add(preset, user: user)
+        let handled = preset == nil ? [] : LandlockAccess.known(toABI: abi)
+        var list = RuleList(files: files)
+        if let preset {
+            list.add(preset, user: user, namespaces)
             list.add(paths)
             for path in policy.read { list.add(path, .read, isOptional: false) }
             for path in policy.write { list.add(path, .write, isOptional: false) }
         }
-        self.rules = list.rules
+        handledAccess = handled
+        allowed = list.rules
+        self.rules = list.rules.compactMap { $0.limited(to: handled) }
         scope = Self.scope(policy, abi: abi)
-        allowsOwnProc = !handledAccess.isEmpty
-        gaps = Self.gaps(policy, rules: rules, user: user, abi: abi)
+        allowsOwnProc = !handled.isEmpty && !namespaces.contains(.proc)
+        gaps = LandlockGap.gaps(policy, rules: rules, user: user, abi: abi, namespaces)
     }
 
     private static func scope(_ policy: SandboxPolicy, abi: Int) -> LandlockScope {
@@ -130,59 +113,23 @@ extension LandlockPlan {
         if policy.preset != .unconfined { return [.abstractSockets, .signals] }
         return policy.network == .none ? [.abstractSockets] : []
     }
-
-    private static func gaps(
-        _ policy: SandboxPolicy,
-        rules: SystemCallRules,
-        user: LandlockUser,
-        abi: Int
-    ) -> [LandlockGap] {
-        let unix = rules.givesUnixSockets
-        guard policy.preset != .unconfined else {
-            return policy.network == .none && unix && abi < 6 ? [gap(.abstractSockets)] : []
-        }
-        var kinds: [LandlockGap.Kind] = abi < 1 ? [.files] : [.childProc]
-        if 1..<3 ~= abi { kinds.append(.truncation) }
-        if user != .ownUser { kinds.append(.metadata) }
-        if abi < 6 { kinds += [.signals] + (unix ? [.abstractSockets] : []) }
-        if abi < 9, unix { kinds.append(.unixSockets) }
-        return kinds.map(gap)
-    }
-
-    private static func gap(_ kind: LandlockGap.Kind) -> LandlockGap {
-        let text =
-            switch kind {
-            case .files: "this kernel has no Landlock: ordinary permissions alone bound the files"
-            case .truncation:
-                "files that its user may write can be emptied outside the allowed folders (needs Landlock ABI 3)"
-            case .metadata:
-                "mode, times and attributes of files that its user owns can be changed outside the allowed folders"
-            case .signals: "signals reach other processes of its user (needs Landlock ABI 6)"
-            case .abstractSockets: "abstract Unix sockets of the host can be reached (needs Landlock ABI 6)"
-            case .unixSockets:
-                "the policy gives Unix sockets, which reach every socket file that its user may open (needs Landlock ABI 9)"
-            case .childProc: "/proc is closed but for the machine's facts and the handler's first process"
-            }
-        return LandlockGap(kind: kind, text: text)
-    }
 }
 
-/// Rules under construction: each path once, with the rights that the kernel knows and the path can have.
+/// Rules under construction: each path once, with the rights that it can have.
 private struct RuleList {
-    let handled: LandlockAccess
     let files: FileView
     private(set) var rules: [LandlockRule] = []
     private var positions: [String: Int] = [:]
 
-    init(handled: LandlockAccess, files: FileView) {
-        self.handled = handled
+    init(files: FileView) {
         self.files = files
     }
 
-    mutating func add(_ path: String, _ access: LandlockAccess, isOptional: Bool) {
-        let kind = files.kind(path)
+    /// Adds what is allowed; a path that only the launch's own view of files has must be told to be a folder.
+    mutating func add(_ path: String, _ access: LandlockAccess, isOptional: Bool, asFolder: Bool = false) {
+        let kind = asFolder ? .folder : files.kind(path)
         if kind == nil, isOptional { return }
-        let given = access.intersection(handled).intersection(kind == .folder ? handled : .forFiles)
+        let given = kind == .folder ? access : access.intersection(.forFiles)
         guard let position = positions[path] else {
             positions[path] = rules.count
             rules.append(LandlockRule(path: path, access: given, isOptional: isOptional))
@@ -196,9 +143,17 @@ private struct RuleList {
         )
     }
 
-    mutating func add(_ preset: FileRules, user: LandlockUser) {
+    mutating func add(_ preset: FileRules, user: LandlockUser, _ namespaces: NamespaceHold) {
         for path in preset.readExecute { add(path, [.read, .execute], isOptional: true) }
-        for path in preset.read + preset.readFolders { add(path, .read, isOptional: true) }
+        // With a /proc of its own a handler may look into all of it.
+        let replaced = namespaces.contains(.proc) ? FileRules.procFolder + "/" : nil
+        for path in preset.read + preset.readFolders where replaced.map({ !path.hasPrefix($0) }) ?? true {
+            add(path, .read, isOptional: true)
+        }
+        if replaced != nil { add(FileRules.procFolder, .read, isOptional: false) }
+        if namespaces.contains(.sharedMemory) {
+            add(FileRules.sharedMemoryFolder, .write, isOptional: false, asFolder: true)
+        }
         for path in preset.devices {
             add(path, [.readFile, .writeFile, .truncate, .deviceControl], isOptional: true)
         }

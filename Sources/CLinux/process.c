@@ -19,6 +19,7 @@ const int clinux_limit_core = RLIMIT_CORE;
 const int clinux_limit_cpu = RLIMIT_CPU;
 const int clinux_limit_file_size = RLIMIT_FSIZE;
 const int clinux_limit_open_files = RLIMIT_NOFILE;
+const int clinux_limit_processes = RLIMIT_NPROC;
 
 pid_t clinux_fork(void) { return (pid_t)result(fork()); }
 
@@ -49,6 +50,11 @@ int clinux_wait(pid_t pid, int flags, struct clinux_ended *ended) {
     ended->system_microseconds = microseconds(usage.ru_stime);
     ended->max_rss_bytes = (uint64_t)usage.ru_maxrss * 1024;
     return 0;
+}
+
+uint64_t clinux_own_max_rss(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) < 0 ? 0 : (uint64_t)usage.ru_maxrss * 1024;
 }
 
 int clinux_pidfd_open(pid_t pid) { return (int)result(syscall(SYS_pidfd_open, pid, 0)); }
@@ -99,8 +105,6 @@ void clinux_restore_priority(void) {
     if (raised == by_nice) setpriority(PRIO_PROCESS, 0, nice_before);
     raised = not_raised;
 }
-
-int clinux_unshare(int flags) { return (int)result(unshare(flags)); }
 
 // The C library keeps two signals to itself and refuses to name them; the kernel's own call resets those too.
 int clinux_default_signal(int signal) {

@@ -25,6 +25,8 @@ final class Attempt {
     let plan: ChildPlan
     let control: ControlSocket
     let tree: ProcessTree
+    /// What was forked: the handler's process, or the one that starts it in its namespaces.
+    let child: pid_t
     let drain: Drain
     let denials: DenialListener
     let budget: CPUBudget?
@@ -32,6 +34,8 @@ final class Attempt {
     var status: Descriptor?
     /// Kept open to the end, such as the lock on the handler's user.
     private let held: Descriptor?
+    /// Whether the child is about to install its filter and its pid is not known yet.
+    var awaitsBirth = false
     var pendingStop: StopReason?
     /// Whether the handler may run, as the supervisor was told.
     var isExecuting = false
@@ -64,6 +68,7 @@ final class Attempt {
     ///   - held: What is kept open to the attempt's end.
     ///   - control: Where to report.
     ///   - boundingSet: What emptying the launcher's bounding set gave.
+    ///   - kept: The namespaces that the launcher keeps.
     ///   - now: The time.
     /// - Throws: What could not be made before the fork, or the fork itself.
     init(
@@ -72,6 +77,7 @@ final class Attempt {
         held: consuming Descriptor?,
         control: ControlSocket,
         boundingSet: Int32,
+        kept: KeptNamespaces,
         now: UInt64
     )
         throws(Refusal)
@@ -102,10 +108,14 @@ final class Attempt {
             events: events.read
         )
         try check(clinux_set_nonblocking(report.read.number), .fork, "the status pipe")
+        let cgroups = try Self.openCgroups(spec.cgroup)
+        defer { for file in cgroups { close(file) } }
         plan = ChildPlan(
             spec: spec,
             budget: budget,
             boundingSet: boundingSet,
+            namespaces: try spec.namespaces.map { spec throws(Refusal) in try kept.enter(spec) } ?? (-1, -1),
+            cgroups: cgroups,
             descriptors: [
                 stdin.number, output.write.number, errors.write.number, events.write.number,
                 report.write.number,
@@ -116,14 +126,33 @@ final class Attempt {
             isExecuting = true
             control.send(.executing(attempt: spec.attempt))
         }
-        let child = clinux_fork()
-        if child == 0 {
-            var stages = ChildStages(plan: plan)
-            stages.run()
-        }
-        tree = ProcessTree(leader: try check(child, .fork, LaunchStage.fork.words))
+        child = try check(Self.start(plan), .fork, LaunchStage.fork.words)
+        tree = ProcessTree(leader: spec.namespaces == nil ? child : nil)
         status = Optional(report.read)
         launchDeadline = now + LaunchLimits.launchNanoseconds
+    }
+
+    /// A function of its own: nothing that the caller owns is closed in the child, which never comes back from here.
+    private static func start(_ plan: ChildPlan) -> pid_t {
+        let child = clinux_fork()
+        guard child == 0 else { return child }
+        if let namespaces = plan.spec.namespaces {
+            NamespaceStages(plan: plan, spec: namespaces).run { ChildStages.run(plan) }
+        }
+        ChildStages.run(plan)
+    }
+
+    private static func openCgroups(_ spec: CgroupSpec) throws(Refusal) -> [Int32] {
+        var opened: [Int32] = []
+        for path in spec.procs {
+            let file = unsafe clinux_openat(AT_FDCWD, path, O_WRONLY, 0)
+            guard file >= 0 else {
+                for file in opened { close(file) }
+                throw Refusal(stage: .cgroup, errno: -file, detail: path)
+            }
+            opened.append(file)
+        }
+        return opened
     }
 
     /// Asks to be woken by everything that concerns the attempt now.

@@ -70,7 +70,8 @@ extension Attempt {
     }
 
     func writeCgroupKill() {
-        guard let file = spec.cgroup.kill else { return }
+        // With a pid namespace the kernel ends the tree by itself.
+        guard let file = spec.cgroup.kill, tree.first == nil else { return }
         let result = writeSmallFile(file, "1")
         // The sweep ends the tree just as surely.
         if result < 0 { complain("cannot write \(file): errno \(-result)") }
@@ -102,6 +103,9 @@ extension Attempt {
 
     func answerDenials(at now: UInt64) {
         guard case .end(let call) = denials.answer(handler: tree.leader) else { return }
+        // The handler may have made the call before anybody has read that its launch succeeded.
+        if phase == .launching { readStatus(at: now) }
+        if phase == .launching, tree.leaderStat()?.hasExecuted == true { concludeLaunch(at: now) }
         guard phase != .launching else {
             let words = "\(spec.executable): the filter denies the launcher's own call \(call)"
             return refuse(Refusal(stage: .exec, errno: EPERM, detail: words), at: now)

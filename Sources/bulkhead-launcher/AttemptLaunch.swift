@@ -25,22 +25,31 @@ extension Attempt {
     func take(_ report: ChildReport) throws(Refusal) {
         switch report {
         case .installing:
-            if let listener = try fetchListener() {
-                denials.adopt(Descriptor(listener))
-                // The child waits for an answer to its filter's call, which comes after this.
-                sayExecuting()
-            }
+            // The two processes that write to the pipe do so in any order.
+            guard let leader = tree.leader else { return awaitsBirth = true }
+            try adoptListener(of: leader)
+        case .born(let first, let handler):
+            tree.bear(first: first, leader: handler)
+            // It is about to end, and counts as long as it is not reaped.
+            if spec.namespaces?.processes != nil { tree.reap(child) }
+            if awaitsBirth { try adoptListener(of: handler) }
         case .failed(let stage, let errno, let item):
             refusal = Refusal(stage: stage, errno: errno, detail: detail(of: stage, errno, item))
         }
     }
 
     /// The listener is in the child's table a moment after its report, at a number that is known beforehand.
-    ///
+    func adoptListener(of child: pid_t) throws(Refusal) {
+        guard let listener = try fetchListener(of: child) else { return }
+        denials.adopt(Descriptor(listener))
+        // The child waits for an answer to its filter's call, which comes after this.
+        sayExecuting()
+    }
+
     /// - Returns: The listener; nil if the child has ended, of which it has reported the cause.
-    func fetchListener() throws(Refusal) -> Int32? {
+    func fetchListener(of child: pid_t) throws(Refusal) -> Int32? {
         let words = LaunchStage.listener.words
-        let held = Descriptor(try check(clinux_pidfd_open(tree.leader), .listener, words))
+        let held = Descriptor(try check(clinux_pidfd_open(child), .listener, words))
         let giveUpAt = monotonicNow() + 2_000_000_000
         while true {
             let fetched = clinux_pidfd_getfd(held.number, ChildStages.listenerPlace)
@@ -65,8 +74,8 @@ extension Attempt {
         launchDeadline = nil
         if let refusal {
             refuse(refusal, at: now)
-        } else if let stat = tree.leaderStat(), stat.hasExecuted {
-            begin(startTime: stat.startTime, at: now)
+        } else if let leader = tree.leader, let stat = tree.leaderStat(), stat.hasExecuted {
+            begin(leader, startTime: stat.startTime, at: now)
         } else {
             refuse(endBeforeExec(), at: now)
         }
@@ -92,7 +101,7 @@ extension Attempt {
         )
     }
 
-    func begin(startTime: UInt64, at now: UInt64) {
+    func begin(_ leader: pid_t, startTime: UInt64, at now: UInt64) {
         phase = .running
         startedAt = now
         if spec.timeoutNanoseconds > 0 {
@@ -100,8 +109,8 @@ extension Attempt {
             timeoutDeadline = overflow ? nil : sum
         }
         nextBudgetLook = budget.map { now + $0.pause(after: 0) }
-        process = AttemptState.Process(pid: tree.leader, startTime: startTime)
-        control.send(.started(attempt: number, pid: tree.leader, startTime: startTime))
+        process = AttemptState.Process(pid: leader, startTime: startTime)
+        control.send(.started(attempt: number, pid: leader, startTime: startTime))
         reap(at: now)
         if let pendingStop { stop(pendingStop, at: now) }
     }

@@ -19,13 +19,18 @@ struct ChildStages {
     /// An item that means no path at all.
     private static let noItem = UInt32.max
 
-    init(plan: ChildPlan) {
+    private init(plan: ChildPlan) {
         self.plan = plan
         status = plan.status
     }
 
     /// Runs every step; returns only by the handler's start or the child's end.
-    mutating func run() -> Never {
+    static func run(_ plan: ChildPlan) -> Never {
+        var stages = ChildStages(plan: plan)
+        stages.run()
+    }
+
+    private mutating func run() -> Never {
         resetSignals()
         umask(0o022)
         step(.session, result(setsid()))
@@ -60,13 +65,14 @@ struct ChildStages {
         step(.stdio, result(dup2(plan.events, 3)))
         step(.stdio, clinux_duplicate_to(plan.status, Self.statusPlace))
         status = Self.statusPlace
-        // The launcher's own go here already: a low limit of open files must not meet their high numbers.
-        step(.stdio, clinux_close_range(UInt32(Self.listenerPlace), .max))
     }
 
     private mutating func setLimits() {
         step(.limits, clinux_set_limit(clinux_limit_core, 0, 0))
         setOpenFiles()
+        if let processes = plan.spec.namespaces?.processes {
+            step(.limits, clinux_set_limit(clinux_limit_processes, processes, processes))
+        }
         if let bytes = plan.spec.fileSizeBytes {
             step(.limits, clinux_set_limit(clinux_limit_file_size, bytes, bytes))
         }
@@ -89,21 +95,21 @@ struct ChildStages {
     }
 
     private mutating func enterCgroups() {
-        for index in 0..<plan.cgroupFiles.count {
+        for index in plan.cgroupDescriptors.indices {
             item = UInt32(index)
-            let opened = unsafe clinux_openat(AT_FDCWD, plan.cgroupFiles[index], O_WRONLY, 0)
-            step(.cgroup, opened)
-            step(.cgroup, result(Int32(truncatingIfNeeded: unsafe write(opened, "0", 1))))
-            _ = close(opened)
+            let file = plan.cgroupDescriptors[index]
+            step(.cgroup, result(Int32(truncatingIfNeeded: unsafe write(file, "0", 1))))
         }
         item = Self.noItem
+        // The launcher's own go here, before a file is opened as the handler's user.
+        step(.stdio, clinux_close_range(UInt32(Self.listenerPlace), .max))
     }
 
     private mutating func changeUser() {
         if plan.spec.user != nil { step(.user, clinux_set_no_groups()) }
         // Without the bounding set not even a root user's exec gives a capability back. Any other user's exec
         // gives none anyway, so that lacking the right to empty it is no loss there.
-        if (plan.spec.user?.uid ?? geteuid()) == 0 { step(.user, plan.boundingSet) }
+        if (plan.spec.user?.uid ?? geteuid()) == 0 { step(.user, boundingSet()) }
         if let user = plan.spec.user {
             step(.user, clinux_set_gid(user.gid))
             step(.user, clinux_set_uid(user.uid))
@@ -112,7 +118,13 @@ struct ChildStages {
         // Only now: a change of user clears both of these.
         step(.user, clinux_set_dumpable(true))
         step(.user, clinux_set_parent_death_signal(SIGKILL))
-        if getppid() != plan.launcher { _exit(127) }
+        // With a pid namespace it dies with the first process of that, which dies with the launcher.
+        if plan.spec.namespaces == nil, getppid() != plan.launcher { _exit(127) }
+    }
+
+    /// A user namespace begins with a full one.
+    private func boundingSet() -> Int32 {
+        plan.spec.namespaces?.inUserNamespace == true ? clinux_drop_bounding_set() : plan.boundingSet
     }
 
     private mutating func restrictFiles() {

@@ -21,6 +21,22 @@ struct PacketDescriptors: ~Copyable {
     var third: Descriptor?
     /// Whether the kernel could not pass on all of them, for want of free numbers.
     var truncated = false
+    /// How many more there were, which are closed.
+    var surplus = 0
+
+    init() {}
+
+    /// Takes over the descriptors of a packet.
+    init(_ packet: clinux_packet) {
+        let all = packet.descriptors
+        let numbers = [all.0, all.1, all.2, all.3, all.4, all.5, all.6, all.7].prefix(packet.descriptor_count)
+        for number in numbers.dropFirst(3) { _ = close(number) }
+        truncated = packet.descriptors_truncated
+        surplus = max(0, numbers.count - 3)
+        if let number = numbers.first { first = Descriptor(number) }
+        if let number = numbers.dropFirst().first { second = Descriptor(number) }
+        if let number = numbers.dropFirst(2).first { third = Descriptor(number) }
+    }
 }
 
 /// The SEQPACKET socket to the supervisor: receives one packet at a time, sends without ever waiting.
@@ -74,16 +90,12 @@ final class ControlSocket {
             close()
             return .closed
         }
-        var descriptors = PacketDescriptors()
-        descriptors.truncated = packet.descriptors_truncated
-        let (first, second, third, surplus) = Self.adopt(packet)
-        if let first { descriptors.first = Descriptor(first) }
-        if let second { descriptors.second = Descriptor(second) }
-        if let third { descriptors.third = Descriptor(third) }
+        let descriptors = PacketDescriptors(packet)
         if packet.bytes_truncated { return .violation("a packet longer than any message of a supervisor") }
         do {
             let message = try MessageCodec.supervisorMessage(bytes[...])
-            guard packet.descriptor_count <= Self.descriptors(of: message), surplus == 0 else {
+            guard packet.descriptor_count <= Self.descriptors(of: message), descriptors.surplus == 0
+            else {
                 return .violation("a message with \(packet.descriptor_count) descriptors")
             }
             return .message(message, descriptors)
@@ -128,16 +140,6 @@ final class ControlSocket {
         case .prepare: 1
         default: 0
         }
-    }
-
-    /// The first three descriptors of a packet; the others are closed.
-    private static func adopt(_ packet: clinux_packet) -> (Int32?, Int32?, Int32?, surplus: Int) {
-        let all = packet.descriptors
-        let numbers = [all.0, all.1, all.2, all.3, all.4, all.5, all.6, all.7].prefix(packet.descriptor_count)
-        for number in numbers.dropFirst(3) { _ = Glibc.close(number) }
-        return (
-            numbers.first, numbers.dropFirst().first, numbers.dropFirst(2).first, max(0, numbers.count - 3)
-        )
     }
 
     /// Whether the packet is gone: sent, or of no use since the supervisor has gone.

@@ -49,7 +49,7 @@ final class DenialListener {
     }
 
     /// Answers what is waiting.
-    func answer(handler: pid_t) -> Verdict {
+    func answer(handler: pid_t?) -> Verdict {
         for _ in 0..<Self.batch {
             guard let number = descriptor?.number, isWaiting(number) else { return .goOn }
             var notification = clinux_notification()
@@ -77,7 +77,8 @@ final class DenialListener {
         counts.all.map { .denied(attempt: attempt, syscall: $0.number, count: $0.count) }
     }
 
-    private func answer(_ notification: clinux_notification, _ listener: Int32, _ handler: pid_t) -> Verdict {
+    private func answer(_ notification: clinux_notification, _ listener: Int32, _ handler: pid_t?) -> Verdict
+    {
         let number = UInt32(bitPattern: notification.number)
         let given = notification.arguments
         let arguments = [given.0, given.1, given.2, given.3, given.4, given.5]

@@ -10,6 +10,7 @@ final class Launcher {
     private let control: ControlSocket
     private let childSignals: Descriptor
     private let boundingSet: Int32
+    private let kept = KeptNamespaces()
     private let buffer = ReadBuffer(capacity: 1024)
     private var poll = PollSet()
     private var attempt: Attempt?
@@ -174,6 +175,7 @@ final class Launcher {
                 held: descriptors.third.take(),
                 control: control,
                 boundingSet: boundingSet,
+                kept: kept,
                 now: now
             )
         } catch {
@@ -205,7 +207,10 @@ final class Launcher {
             }
             return spec
         } catch {
-            throw Refusal(stage: .spec, errno: EBADMSG, detail: error.description)
+            // The programs were replaced by those of another version while their supervisor runs.
+            var errno = EBADMSG
+            if case .unknownVersion = error { errno = EPROTONOSUPPORT }
+            throw Refusal(stage: .spec, errno: errno, detail: error.description)
         }
     }
 

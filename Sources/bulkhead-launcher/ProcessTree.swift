@@ -22,8 +22,13 @@ final class ProcessTree {
         case none
     }
 
-    let leader: pid_t
+    /// The handler's own process, from the moment in which its pid is known.
+    private(set) var leader: pid_t?
+    /// The first process of its pid namespace, with which all of that ends.
+    private(set) var first: pid_t?
     private(set) var leaderIsReaped = false
+    private var firstIsReaped = false
+    private var passesBeforeFirst = 0
     /// Processes that were reaped.
     private(set) var reapedCount = 0
     private(set) var userMicroseconds: UInt64 = 0
@@ -31,13 +36,26 @@ final class ProcessTree {
     private(set) var maxRSSBytes: UInt64 = 0
 
     private let launcher = getpid()
+    private let isNamespaced: Bool
     private let buffer = ReadBuffer(capacity: 16384)
 
     private static let reapBatch = 256
     /// Trees up to this size are killed without being stopped first.
     private static let smallTree = 16
+    /// Passes in which the processes of a namespace are killed one by one.
+    private static let passesBeforeFirst = 3
 
-    init(leader: pid_t) {
+    /// Makes the tree of one process.
+    ///
+    /// - Parameter leader: The handler's process; nil where it is yet to be born in a namespace.
+    init(leader: pid_t?) {
+        self.leader = leader
+        isNamespaced = leader == nil
+    }
+
+    /// Takes note of the processes that a child has started beside itself.
+    func bear(first: pid_t, leader: pid_t) {
+        self.first = first
         self.leader = leader
     }
 
@@ -52,12 +70,9 @@ final class ProcessTree {
             guard unsafe clinux_wait(0, flags, &ended) == 0 else { return .none }
             guard ended.pid != 0 else { return .waiting }
             // The group of a leader that is still a zombie can be nobody else's.
-            if ended.pid == leader { _ = Glibc.kill(-leader, SIGKILL) }
+            if let leader, ended.pid == leader { _ = Glibc.kill(-leader, SIGKILL) }
             _ = unsafe clinux_wait(ended.pid, Int32(CLINUX_WAIT_NO_HANG), &ended)
-            reapedCount += 1
-            userMicroseconds += ended.user_microseconds
-            systemMicroseconds += ended.system_microseconds
-            maxRSSBytes = max(maxRSSBytes, ended.max_rss_bytes)
+            count(ended)
             guard ended.pid == leader else { continue }
             leaderIsReaped = true
             return .leader(ended.signaled ? .signaled(signal: ended.value) : .exited(code: ended.value))
@@ -65,9 +80,28 @@ final class ProcessTree {
         return .busy
     }
 
+    /// Waits for one child's end.
+    func reap(_ child: pid_t) {
+        var ended = clinux_ended()
+        if unsafe clinux_wait(child, 0, &ended) == 0 { count(ended) }
+    }
+
+    private func count(_ ended: clinux_ended) {
+        reapedCount += 1
+        userMicroseconds += ended.user_microseconds
+        systemMicroseconds += ended.system_microseconds
+        if ended.pid == first { firstIsReaped = true }
+        // The processes that prepare a namespace are copies of the launcher; what is beyond its own size was an
+        // orphan's that the first process had reaped.
+        guard !isNamespaced || ended.pid == leader || ended.max_rss_bytes > clinux_own_max_rss() else {
+            return
+        }
+        maxRSSBytes = max(maxRSSBytes, ended.max_rss_bytes)
+    }
+
     /// Whether the leader has ended and was not reaped yet.
     func leaderHasEnded() -> Bool {
-        guard !leaderIsReaped else { return false }
+        guard let leader, !leaderIsReaped else { return false }
         var ended = clinux_ended()
         let flags = Int32(CLINUX_WAIT_NO_HANG | CLINUX_WAIT_PEEK)
         return unsafe clinux_wait(leader, flags, &ended) == 0 && ended.pid == leader
@@ -76,7 +110,7 @@ final class ProcessTree {
     /// How the leader ended, which is about to; it is not reaped by this.
     func leaderEnding() -> Ending? {
         var ended = clinux_ended()
-        guard !leaderIsReaped, unsafe clinux_wait(leader, Int32(CLINUX_WAIT_PEEK), &ended) == 0,
+        guard !leaderIsReaped, let leader, unsafe clinux_wait(leader, Int32(CLINUX_WAIT_PEEK), &ended) == 0,
             ended.pid == leader
         else { return nil }
         return ended.signaled ? .signaled(signal: ended.value) : .exited(code: ended.value)
@@ -84,7 +118,7 @@ final class ProcessTree {
 
     /// The leader's entry in /proc, zombies included; nil once it is reaped.
     func leaderStat() -> ProcessStat? {
-        leaderIsReaped ? nil : stat(of: leader)
+        leaderIsReaped ? nil : leader.flatMap { stat(of: $0) }
     }
 
     /// Nanoseconds of processor time of the processes that live.
@@ -97,8 +131,8 @@ final class ProcessTree {
     func terminate() {
         clinux_raise_priority()
         defer { clinux_restore_priority() }
-        if !leaderIsReaped { _ = Glibc.kill(-leader, SIGTERM) }
-        for process in walk() {
+        if let leader, !leaderIsReaped { _ = Glibc.kill(-leader, SIGTERM) }
+        for process in walk() where process.pid != first {
             if process.group != leader || leaderIsReaped { signal(process, SIGTERM) }
             if process.isStopped { signal(process, SIGCONT) }
         }
@@ -109,12 +143,34 @@ final class ProcessTree {
     /// A tree that forks as fast as it is killed is stopped first: what is stopped forks no more, so that the
     /// passes converge. A thousand busy processes would leave the launcher a thousandth of a processor, so it goes
     /// before them, as far as it may, until nothing is left.
+    ///
+    /// With a pid namespace the kernel does it all: it kills whoever is in there when the first process ends, and
+    /// lets that be reaped when nobody is left. But it forgets what those have used, which the first process counts as
+    /// long as it reaps them itself: so they go first, where they are few.
     func kill() {
+        if let first {
+            // Not reaped as long as the handler, which is killed with it, is not.
+            if !firstIsReaped, !killOthers(than: first) { _ = Glibc.kill(first, SIGKILL) }
+            return
+        }
         clinux_raise_priority()
-        if !leaderIsReaped { _ = Glibc.kill(-leader, SIGKILL) }
+        if let leader, !leaderIsReaped { _ = Glibc.kill(-leader, SIGKILL) }
         var found = walk()
         if found.count > Self.smallTree { found = walk(stopping: true) }
         for process in found { signal(process, SIGKILL) }
+    }
+
+    /// One pass over a small tree, and never more than a few.
+    ///
+    /// - Parameter first: Who is to live until they have ended.
+    /// - Returns: Whether there is anything to wait for.
+    private func killOthers(than first: pid_t) -> Bool {
+        guard passesBeforeFirst < Self.passesBeforeFirst else { return false }
+        passesBeforeFirst += 1
+        let found = walk().filter { $0.pid != first && !$0.isZombie }
+        guard !found.isEmpty, found.count <= Self.smallTree else { return false }
+        for process in found { signal(process, SIGKILL) }
+        return true
     }
 
     /// Nothing is left to end, or nothing that can be.
@@ -125,8 +181,8 @@ final class ProcessTree {
     /// How many processes are left.
     func survivors() -> Int { walk().count }
 
-    /// How many processes beside the leader have not ended.
-    func others() -> Int { walk().count { $0.pid != leader && !$0.isZombie } }
+    /// How many processes of the handler's beside the leader have not ended.
+    func others() -> Int { walk().count { $0.pid != leader && $0.pid != first && !$0.isZombie } }
 
     /// Signals a process of ours and no other.
     ///
@@ -141,7 +197,7 @@ final class ProcessTree {
         guard opened >= 0 else { return }
         let held = Descriptor(opened)
         guard let parent = stat(of: process.pid)?.parent else { return }
-        if parent == process.parent || parent == launcher {
+        if parent == process.parent || parent == launcher || parent == first {
             _ = clinux_pidfd_send_signal(held.number, signal)
         }
     }

@@ -7,6 +7,8 @@ struct Refusal: Error {
     var stage: LaunchStage
     var errno: Int32
     var detail: String
+    /// The step on the way into namespaces at which it failed.
+    var step: NamespaceStep?
 }
 
 /// A result of CLinux as a value, or the refusal that its negated errno means.

@@ -54,4 +54,11 @@ func serve() -> Int32 {
     return Launcher(control: control, childSignals: Descriptor(childSignals), boundingSet: boundingSet).run()
 }
 
-exit(serve())
+switch CommandLine.arguments.dropFirst().first {
+case KeptNamespaces.mode:
+    exit(NamespaceMaker.run(withUser: true))
+case NamespaceProbe.mode:
+    exit(NamespaceProbe.run())
+default:
+    exit(serve())
+}

@@ -31,6 +31,7 @@ struct Doctor: AsyncParsableCommand {
         let sources = try SettingSources(flags: flags, isClient: true)
         let scratch = try sources.readIfWritten(.scratch, PathSetting.self)?.absolute
         let facts = HostFacts.look(
+            launcher: try LauncherProgram.path(),
             state: try sources.read(.state, PathSetting.self).absolute,
             scratch: scratch
         )

@@ -1,4 +1,5 @@
 import BulkheadHost
+import BulkheadLaunch
 import Testing
 
 @testable import BulkheadEngine
@@ -16,7 +17,8 @@ import Testing
                 architecture: "x86_64",
                 landlockABI: 7,
                 hasUserNotification: true,
-                cgroups: CgroupLayout()
+                cgroups: CgroupLayout(),
+                namespaceReports: NamespaceMeans.allCases.map { NamespaceReport(means: $0) }
             ),
             cgroups: CgroupFacts(canMakeUnified: true, controllers: ["memory", "pids", "cpu"]),
             traceScope: 1,
@@ -35,9 +37,13 @@ import Testing
         diagnosis.findings.first { $0.name == name }?.state
     }
 
+    /// What the launcher tells where it has no right of its own to namespaces.
+    private static let refused = NamespaceReport(means: .direct, failures: [.ipc: 1, .mounts: 1, .pid: 1])
+
     private static func becomeOrdinary(_ facts: inout HostFacts) {
         facts.features.user = 1_000
         facts.features.capabilities = 0
+        facts.features.namespaceReports[0] = refused
         facts.cgroups = CgroupFacts()
         facts.state.path = "/home/a/.bulkhead"
     }
@@ -55,9 +61,9 @@ import Testing
         let diagnosis = host(Self.becomeOrdinary)
         #expect(diagnosis.refusals.isEmpty && diagnosis.refusalsAsRoot.isEmpty)
         #expect(state(diagnosis, "users") == .partly)
-        #expect(
-            state(diagnosis, "limits.memory") == .missing && state(diagnosis, "limits.processes") == .missing
-        )
+        #expect(state(diagnosis, "limits.memory") == .missing)
+        // Its processes are counted in its user namespace.
+        #expect(state(diagnosis, "limits.processes") == .present)
         #expect(diagnosis.findings.filter { $0.state != .present }.allSatisfy { $0.advice != nil })
     }
 
@@ -82,6 +88,9 @@ import Testing
     func container() {
         let diagnosis = host { facts in
             facts.features.capabilities = 0
+            facts.features.namespaceReports = [
+                Self.refused, NamespaceReport(means: .user, failures: [.user: 1]),
+            ]
             facts.cgroups = CgroupFacts()
             facts.hasSystemd = false
             facts.units = []
@@ -90,6 +99,38 @@ import Testing
         let users = diagnosis.findings.first { $0.name == "users" }
         #expect(users?.state == .partly && users?.text.contains("CAP_SETUID") == true)
         #expect(state(diagnosis, "systemd") == .partly)
+        #expect(
+            state(diagnosis, "namespaces") == .missing && state(diagnosis, "limits.scratch") == .missing
+        )
+    }
+
+    @Test("where ordinary users get no user namespace, an older Landlock alone does not do for them")
+    func noUserNamespaces() {
+        let debian = host { facts in
+            facts.features.landlockABI = 2
+            facts.givesUserNamespaces = false
+        }
+        #expect(debian.refusals.isEmpty && debian.refusalsAsRoot.isEmpty)
+        #expect(debian.refusalsAsUser.contains { $0.contains("needs a pid namespace") })
+        #expect(debian.refusalsAsUser.contains { $0.contains("needs a mount namespace") })
+        let itself = host { facts in
+            Self.becomeOrdinary(&facts)
+            facts.features.landlockABI = 2
+            facts.features.namespaceReports[1].failures[.user] = 28
+        }
+        #expect(itself.refusals == debian.refusalsAsUser && itself.refusalsAsRoot.isEmpty)
+        let namespaces = itself.findings.first { $0.name == "namespaces" }
+        #expect(namespaces?.text.contains("in a user namespace: errno 28") == true)
+        #expect(namespaces?.advice?.contains("user.max_user_namespaces") == true)
+        #expect(state(itself, "limits.processes") == .missing)
+    }
+
+    @Test("a container that forbids a new /proc gives the other namespaces, and says so")
+    func noProc() {
+        let diagnosis = host { $0.features.namespaceReports[0].failures[.proc] = 1 }
+        let namespaces = diagnosis.findings.first { $0.name == "namespaces" }
+        #expect(namespaces?.state == .partly && namespaces?.text.hasSuffix("not: /proc (errno 1)") == true)
+        #expect(diagnosis.refusals.isEmpty && state(diagnosis, "limits.scratch") == .present)
     }
 
     @Test("without CAP_SYS_PTRACE a root that gives users launches nothing, and says why")
@@ -112,12 +153,17 @@ import Testing
         #expect(host { $0.traceScope = nil }.refusals.isEmpty)
     }
 
-    @Test("without seccomp, or without Landlock, required policies do not launch")
+    @Test("without seccomp, or with neither Landlock nor namespaces, required policies do not launch")
     func lacking() {
         let seccomp = host { $0.features.hasUserNotification = false }
         #expect(!seccomp.refusals.isEmpty && state(seccomp, "seccomp") == .missing)
-        let landlock = host { $0.features.landlockABI = 0 }
+        let landlock = host {
+            $0.features.landlockABI = 0
+            $0.features.namespaceReports = [Self.refused]
+        }
         #expect(!landlock.refusals.isEmpty && state(landlock, "Landlock") == .missing)
+        // A mount namespace in which only the allowed files exist does as well.
+        #expect(host { $0.features.landlockABI = 0 }.refusals.isEmpty)
     }
 
     @Test("folders that cannot serve are said, with the way out")
@@ -140,7 +186,10 @@ import Testing
             $0.cgroups = CgroupFacts(canMakeUnified: true, controllers: ["pids"], canMakeMemory: true)
         }
         #expect(state(mixed, "limits.memory") == .present && state(mixed, "limits.processes") == .present)
-        let half = host { $0.cgroups = CgroupFacts(canMakeProcesses: true) }
+        let half = host {
+            $0.cgroups = CgroupFacts(canMakeProcesses: true)
+            $0.features.namespaceReports = []
+        }
         #expect(state(half, "limits.memory") == .missing && state(half, "limits.processes") == .present)
         #expect(state(half, "ending trees") == .partly)
     }

@@ -5,6 +5,7 @@ import Testing
 struct ChildReportTests {
     static let reports: [ChildReport] = [
         .installing, .failed(stage: .landlock, errno: 13, item: 7), .failed(stage: .exec, errno: 8, item: 0),
+        .born(first: 12, handler: 4_000_000),
     ]
 
     @Test("reports that come in one read are told apart")

@@ -24,6 +24,21 @@ struct LaunchSpecTests {
             oom: CgroupOOM(path: "/c/memory.events", kind: .v2),
             folders: ["/c/pids", "/c/memory"]
         )
+        spec.namespaces = NamespaceSpec(
+            inUserNamespace: true,
+            hasNetwork: true,
+            hasIPC: true,
+            processes: 64,
+            mounts: MountSpec(
+                base: .empty,
+                steps: [
+                    .bind(path: "/usr", access: .execute, optional: true),
+                    .link(path: "/bin", target: "usr/bin"),
+                    .memory(path: "/scratch/1", bytes: 1 << 28, inodes: 65536, isOwned: true), .proc,
+                    .cover(path: "/run"), .mask(path: "/proc/keys", isFolder: false),
+                ]
+            )
+        )
         spec.landlock = LandlockSpec(
             handledAccess: 0x7fff,
             handledNetwork: 3,
@@ -152,6 +167,16 @@ struct LaunchSpecTests {
         spec.filter.program = [1, 2, 3]
         let bytes = try spec.encoded()
         #expect(throws: CodecError.truncated(field: "filter")) { try LaunchSpec(decoding: bytes[...]) }
+    }
+
+    @Test("a mount on a path that is not absolute is rejected")
+    func relativeMount() throws {
+        var spec = Self.full
+        spec.namespaces?.mounts?.steps = [.cover(path: "run")]
+        let bytes = try spec.encoded()
+        #expect(throws: CodecError.unknownValue(field: "mount path", value: UInt64(UInt8(ascii: "r")))) {
+            try LaunchSpec(decoding: bytes[...])
+        }
     }
 
     @Test("an errno that the kernel would not take for one is rejected", arguments: [0, -1, 4096])

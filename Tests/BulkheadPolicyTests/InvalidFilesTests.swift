@@ -33,12 +33,12 @@ import Testing
 
     @Test("everything that is wrong is told at once, in the file's order")
     func allAtOnce() throws {
-        let text = "timeout: -5s\nlimits: {scratch: 1MiB, memory: 1}\npool: A\nnothing: 1\n"
+        let text = "timeout: -5s\nlimits: {scratch: 1KiB, memory: 1}\npool: A\nnothing: 1\n"
         let error = try #require(throws: PolicyDiagnostics.self) {
             try PolicyReader.read(Array(text.utf8), file: "p.yaml")
         }
         #expect(error.all.map(\.line) == [1, 2, 2, 3, 4])
-        #expect(error.all.map(\.column) == [10, 10, 33, 7, 1])
+        #expect(error.all.map(\.column) == [10, 19, 33, 7, 1])
     }
 
     @Test("a file of nothing but mistakes costs a bounded number of diagnostics")

@@ -46,7 +46,8 @@ struct LandlockPlanTests {
     private func plan(
         _ policy: SandboxPolicy = SandboxPolicy(),
         user: LandlockUser = .ownUser,
-        abi: Int = 7
+        abi: Int = 7,
+        namespaces: NamespaceHold = []
     ) throws -> LandlockPlan {
         LandlockPlan(
             policy: policy,
@@ -54,6 +55,7 @@ struct LandlockPlanTests {
             paths: paths,
             user: user,
             abi: abi,
+            namespaces: namespaces,
             files: files
         )
     }
@@ -151,12 +153,73 @@ struct LandlockPlanTests {
     @Test(
         "what an ABI cannot hold is said",
         arguments: [
-            (0, [LandlockGap.Kind.files, .signals]), (1, [.childProc, .truncation, .signals]),
-            (2, [.childProc, .truncation, .signals]), (3, [.childProc, .signals]), (6, [.childProc]),
+            (0, [LandlockGap.Kind.files, .signals]), (1, [.truncation, .childProc, .signals]),
+            (2, [.truncation, .childProc, .signals]), (3, [.childProc, .signals]), (6, [.childProc]),
         ]
     )
     func gaps(abi: Int, kinds: [LandlockGap.Kind]) throws {
         #expect(try plan(abi: abi).gaps.map(\.kind) == kinds)
+    }
+
+    private static let everything: NamespaceHold = [.processes, .files, .proc, .sharedMemory, .network]
+
+    @Test(
+        "with every namespace nothing is left open, on any kernel and for any user",
+        arguments: [0, 1, 2, 6, 9]
+    )
+    func namespaces(abi: Int) throws {
+        var policy = SandboxPolicy()
+        for allow in [[], [SyscallSelector.name("socket")]] {
+            policy.allow = allow
+            for user in [LandlockUser.root, .ownUser, .sharedUser] {
+                #expect(try plan(policy, user: user, abi: abi, namespaces: Self.everything).gaps.isEmpty)
+            }
+        }
+    }
+
+    @Test("each namespace closes what it is for")
+    func eachNamespace() throws {
+        var policy = SandboxPolicy()
+        policy.allow = [.name("socket")]
+        func left(_ hold: NamespaceHold) throws -> [LandlockGap.Kind] {
+            try plan(policy, user: .sharedUser, abi: 2, namespaces: hold).gaps.map(\.kind)
+        }
+        #expect(try left(.files) == [.childProc, .signals, .abstractSockets])
+        #expect(
+            try left(.processes) == [.truncation, .metadata, .unixSockets, .childProc, .abstractSockets]
+        )
+        #expect(try left(.network) == [.truncation, .metadata, .unixSockets, .childProc, .signals])
+        #expect(try left([.files, .proc, .processes]) == [.abstractSockets])
+        // What may only be read can hold sockets.
+        policy.read = ["/run"]
+        #expect(try left(Self.everything) == [.unixSockets])
+        #expect(try plan(policy, user: .sharedUser, abi: 9, namespaces: Self.everything).gaps.isEmpty)
+    }
+
+    @Test("a /proc of its own is read whole, and a private /dev/shm is written")
+    func privateFolders() throws {
+        let plan = try plan(namespaces: Self.everything)
+        #expect(access(plan, "/proc") == [.readFile, .readFolder])
+        #expect(access(plan, "/proc/cpuinfo") == nil && !plan.allowsOwnProc)
+        #expect(access(plan, "/dev/shm")?.isSuperset(of: [.readFile, .writeFile, .change]) == true)
+        #expect(access(plan, "/dev/shm")?.contains(.execute) == false)
+        let without = try self.plan()
+        #expect(access(without, "/proc") == nil && access(without, "/dev/shm") == nil)
+        #expect(access(without, "/proc/cpuinfo") != nil)
+    }
+
+    @Test("what is allowed is known without Landlock too")
+    func allowed() throws {
+        let plan = try plan(abi: 0, namespaces: Self.everything)
+        #expect(plan.rules.isEmpty && plan.handledAccess.isEmpty)
+        #expect(plan.allowed.first { $0.path == "/usr" }?.access == [.readFile, .readFolder, .execute])
+    }
+
+    @Test("who shares its user is refused where signals and truncation are open; a user of its own is warned")
+    func sharedUserRefusals() throws {
+        let shared = try plan(user: .sharedUser, abi: 2).gaps.filter(\.refusesRequired).map(\.kind)
+        #expect(shared == [.truncation, .signals])
+        #expect(try plan(user: .ownUser, abi: 2).gaps.filter(\.refusesRequired).isEmpty)
     }
 
     @Test("no Landlock at all, and Unix sockets that reach any path, refuse an enforced policy")

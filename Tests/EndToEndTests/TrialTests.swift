@@ -190,6 +190,8 @@ extension EndToEnd {
             let document = try JSONParser.parse(
                 try await bench.bulkhead(["doctor", "--json"] + place).stdout
             )
+            let namespaces = document["findings"]?.array?.first { $0.text("name") == "namespaces" }
+            #expect((namespaces?.text("state") == "present") == hasNamespaces, "\(document.text)")
             #expect(document["launches"] == true && document["findings"]?.array?.count ?? 0 > 10)
             // Nothing is made.
             #expect(!FileManager.default.fileExists(atPath: bench.state))

@@ -52,6 +52,9 @@ struct clinux_ended {
 // Waits for a child's end; pid 0 waits for any child. -ECHILD: there is none.
 int clinux_wait(pid_t pid, int flags, struct clinux_ended *ended);
 
+// Bytes of the largest resident set that the caller has had.
+uint64_t clinux_own_max_rss(void);
+
 int clinux_pidfd_open(pid_t pid);
 int clinux_pidfd_getfd(int pidfd, int descriptor);
 int clinux_pidfd_send_signal(int pidfd, int signal);
@@ -73,6 +76,61 @@ void clinux_raise_priority(void);
 void clinux_restore_priority(void);
 
 int clinux_unshare(int flags);
+
+// MARK: Namespaces
+
+// CLONE_NEW* flags, whose C type differs between languages.
+extern const int clinux_new_mounts;
+extern const int clinux_new_ipc;
+extern const int clinux_new_user;
+extern const int clinux_new_processes;
+extern const int clinux_new_network;
+
+int clinux_setns(int descriptor, int kind);
+
+// Forks the single-threaded caller; the new process is a child of the caller's own parent (CLONE_PARENT), which
+// the first process of a pid namespace cannot make. What it gives the caller is the pid in the caller's namespace.
+pid_t clinux_fork_sibling(void);
+
+// What others see of the caller in /proc/PID/comm, at most 15 bytes.
+void clinux_set_name(const char *name);
+
+// The part of the first process of a pid namespace: reaps whatever ends, until it is killed.
+_Noreturn void clinux_reap_forever(void);
+
+// The ids that the calling thread uses for files alone; as root with another one the kernel checks as for that user.
+void clinux_set_file_ids(uid_t uid, gid_t gid);
+
+// MARK: Mounts
+
+// No mount made from here on reaches another namespace, or comes from one.
+int clinux_make_mounts_private(void);
+
+// A detached copy of the mounts at and below what a descriptor means.
+int clinux_copy_mounts(int descriptor);
+
+// A detached copy of the mount of one file or folder, without what is mounted below.
+int clinux_copy_mount(const char *path);
+
+enum {
+    CLINUX_MOUNT_READ_ONLY = 0x01,
+    CLINUX_MOUNT_NO_SETUID = 0x02,
+    CLINUX_MOUNT_NO_DEVICES = 0x04,
+    CLINUX_MOUNT_NO_EXEC = 0x08,
+};
+
+// Adds attributes to a mount, and with `below` to all mounts below it; needs Linux 5.12. No attribute is taken away.
+int clinux_restrict_mounts(int folder, const char *path, uint64_t attributes, bool below);
+
+// A new file system of a type, not mounted anywhere yet: pairs of option names and values, ended by a null name.
+int clinux_new_file_system(const char *type, const char *const *options, uint64_t attributes);
+
+// Mounts what a descriptor means on a path.
+int clinux_attach_mount(int descriptor, const char *path);
+
+// Makes the mount that lies over the root folder, and that a descriptor means, the root; the old one goes, and with
+// it every mount that was not copied.
+int clinux_become_root(int descriptor);
 
 // Blocks no signal and gives each its default disposition.
 int clinux_reset_signals(void);
@@ -110,6 +168,7 @@ extern const int clinux_limit_core;
 extern const int clinux_limit_cpu;
 extern const int clinux_limit_file_size;
 extern const int clinux_limit_open_files;
+extern const int clinux_limit_processes;
 
 // MARK: Descriptors
 
