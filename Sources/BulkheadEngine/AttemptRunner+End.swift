@@ -56,23 +56,12 @@ extension AttemptRunner {
         feed.tell(task.id)
     }
 
-    /// What it means for a task that nothing is left of its attempt: rule 3 of contract §7, unless a stop came first.
+    /// What it means for a task that nothing is left of its attempt: rule 3 of contract §7, unless it was to be cancelled.
     func lossFinish(
         _ task: TaskRecord,
         _ recovery: RecoveryPolicy?,
         _ live: LiveAttempt
     ) -> AttemptFinish {
-        if live.stopReason == .cancelled || task.cancelRequested {
-            var finish = AttemptFinish(
-                id: task.id,
-                attempt: task.attempt,
-                event: .cancel,
-                outcome: "cancelled",
-                now: clocks.wall()
-            )
-            finish.error = TaskError(.cancelled, "cancelled; its launcher was lost before it had ended")
-            return finish
-        }
         let isStopped = live.stopReason == .supervisorStop
         let decision = RecoveryRule.decide(
             isStopped ? .stopped : .crash,
@@ -84,6 +73,10 @@ extension AttemptRunner {
         var finish = AttemptFinish(task: task, decision: decision, now: clocks.wall())
         // Whoever was quicker than our stop: it is over since we ended it, and is told so.
         if isStopped { finish.outcome = "stopped" }
+        finish.errorIfCancelled = TaskError(
+            .cancelled,
+            "cancelled; its launcher was lost before it had ended"
+        )
         return finish
     }
 

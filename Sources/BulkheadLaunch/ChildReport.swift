@@ -60,7 +60,10 @@ public enum ChildReport: Sendable, Equatable {
             guard stage == .filter, errno == 0, item == 0 else { throw .unknownKind(found: kind) }
             return .installing
         case 2: return .failed(stage: stage, errno: errno, item: item)
-        case 3: return .born(first: Int32(bitPattern: item), handler: errno)
+        case 3:
+            let first = Int32(bitPattern: item)
+            guard stage == .namespaces, first > 0, errno > 0 else { throw .unknownKind(found: kind) }
+            return .born(first: first, handler: errno)
         default: throw .unknownKind(found: kind)
         }
     }

@@ -177,6 +177,9 @@ public struct AttemptFinish: Sendable {
     public var retries: Int?
     /// What it means for the pool.
     public var verdict: PoolVerdict = .none
+    /// Why it is cancelled instead, where somebody has asked for that before this end is written; nil where the end
+    /// holds all the same.
+    public var errorIfCancelled: TaskError?
 
     /// Makes an end.
     public init(id: TaskID, attempt: Int, event: TaskEvent, outcome: String, now: Timestamp) {
@@ -185,6 +188,14 @@ public struct AttemptFinish: Sendable {
         self.event = event
         self.outcome = outcome
         self.now = now
+    }
+
+    /// The end as it is for a task that somebody has asked to cancel.
+    var whereCancelled: AttemptFinish {
+        guard let errorIfCancelled else { return self }
+        var finish = AttemptFinish(id: id, attempt: attempt, event: .cancel, outcome: "cancelled", now: now)
+        finish.error = errorIfCancelled
+        return finish
     }
 }
 

@@ -12,13 +12,15 @@ extension Store {
         let settings = self.settings
         var finish = finish
         finish.error = finish.error?.bounded
-        let ending = finish
+        let known = finish
         let result = finish.result?.text
-        let ended = try await writer.commit(bytes: result?.utf8.count ?? 0) { db -> (TaskRow, PoolRecord)? in
-            guard ending.event != .putBack, let row = try TaskRow.fetch(db, id: ending.id),
-                row.record.status == .running, row.record.attempt == ending.attempt,
-                let next = row.record.status.after(ending.event)
+        let ended = try await writer.commit(bytes: result?.utf8.count ?? 0) { db -> Ended? in
+            guard known.event != .putBack, let row = try TaskRow.fetch(db, id: known.id),
+                row.record.status == .running, row.record.attempt == known.attempt
             else { return nil }
+            // Here alone nobody can ask for it any more between the look and the end.
+            let ending = row.record.cancelRequested ? known.whereCancelled : known
+            guard let next = row.record.status.after(ending.event) else { return nil }
             guard try Self.write(ending, result: next.isTerminal ? result : nil, next, over: row, db) else {
                 return nil
             }
@@ -30,14 +32,20 @@ extension Store {
                 try Outbox.appendFinal(db, of: ended)
                 try Spool.makeRoom(db, settings)
             }
-            return (ended, pool)
+            return Ended(row: ended, pool: pool, finish: ending)
         }
         guard let ended else { return nil }
         count { counters in
-            counters.ended[ending.error?.reason, default: 0] += 1
-            for call in ending.deniedSyscalls { counters.denied &+= UInt64(clamping: call.count) }
+            counters.ended[ended.finish.error?.reason, default: 0] += 1
+            for call in ended.finish.deniedSyscalls { counters.denied &+= UInt64(clamping: call.count) }
         }
-        return FinishOutcome(task: try ended.0.parsed(), pool: ended.1)
+        return FinishOutcome(task: try ended.row.parsed(), pool: ended.pool)
+    }
+
+    private struct Ended: Sendable {
+        var row: TaskRow
+        var pool: PoolRecord
+        var finish: AttemptFinish
     }
 
     private static func write(

@@ -40,6 +40,7 @@ import Testing
         expected.limits.processes = 64
         expected.limits.openFiles = 256
         expected.limits.fileSize = 100 << 20
+        expected.limits.scratch = 256 << 20
         expected.environment = [
             ("OMP_NUM_THREADS", "1"), ("OLD", "off"), ("CODE", "010"), ("ANSWER", "no"), ("EMPTY", ""),
         ].map { EnvironmentVariable(name: $0, value: $1) }

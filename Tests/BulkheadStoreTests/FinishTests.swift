@@ -26,6 +26,31 @@ struct FinishTests {
         }
     }
 
+    @Test("a loss of what somebody has asked to cancel is a cancel, and any other end holds")
+    func cancelledLoss() async throws {
+        try await StoreWorkbench.run { bench, store in
+            for (number, event) in [TaskEvent.interrupt, .rehydrate, .complete].enumerated() {
+                try await bench.run(store, number)
+                #expect(try await store.requestCancel(try bench.id(number)) != nil)
+                var finish = try bench.finish(number, event)
+                finish.interruptions = 7
+                if event != .complete { finish.errorIfCancelled = TaskError(.cancelled, "asked for") }
+                let task = try #require(try await store.finish(finish)).task
+                let attempt = try #require(try await store.attempts(of: task.id, limit: 1).first)
+                if event == .complete {
+                    #expect(
+                        (task.status, attempt.outcome, task.interruptions) == (.completed, "completed", 7)
+                    )
+                } else {
+                    #expect(
+                        (task.status, attempt.outcome, task.interruptions) == (.cancelled, "cancelled", 0)
+                    )
+                    #expect(task.error == finish.errorIfCancelled)
+                }
+            }
+        }
+    }
+
     @Test("a retry waits until its moment, keeps its place, and drops the result of the attempt before")
     func retries() async throws {
         try await StoreWorkbench.run { bench, store in

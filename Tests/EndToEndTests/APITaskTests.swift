@@ -246,15 +246,24 @@ extension EndToEnd {
         )
         func handlersAreRefused() async throws {
             let user = geteuid() == 0 ? "user: root\n" : "timeout: 1m\n"
-            try await Workbench.serving { bench in
-                try bench.handler("caged", Self.caller)
-                try bench.handler("free", Self.caller)
-                try bench.policy("caged", user)
-                try bench.policy("free", user + "sandbox: {preset: unconfined}\n")
-            } _: { bench in
-                let params = JSONValue.string(bench.socket).text
+            let bench = try Workbench()
+            try bench.handler("caged", Self.caller)
+            try bench.handler("free", Self.caller)
+            try bench.policy("caged", user)
+            try bench.policy("free", user + "sandbox: {preset: unconfined}\n")
+            // The state folder does not exist for a handler in a namespace, however free it is.
+            let visible = bench.folder + "/visible.sock"
+            let listen = ["--listen", "unix:" + bench.socket, "--listen", "unix:" + visible]
+            try await bench.serving(listen) { bench in
+                let params = JSONValue.string(visible).text
                 let free = try await bench.output(of: "free", params: params)
                 #expect(free.text == "itself: 403\norphan: 403\n", "\(free.task.text)")
+                let hidden = try await bench.output(of: "free", params: JSONValue.string(bench.socket).text)
+                #expect(
+                    ["itself: 403\norphan: 403\n", "itself: FileNotFoundError\norphan: FileNotFoundError\n"]
+                        .contains(hidden.text),
+                    "\(hidden.task.text)"
+                )
                 let caged = try await bench.output(of: "caged", params: params)
                 #expect(
                     caged.text == "itself: PermissionError\norphan: PermissionError\n",
