@@ -132,12 +132,24 @@ int clinux_unblock_signals(void) {
     return (int)result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none));
 }
 
+static int signal_descriptor(const sigset_t *set) {
+    if (sigprocmask(SIG_BLOCK, set, NULL) < 0) return -errno;
+    return (int)result(signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
 int clinux_child_signal_descriptor(void) {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0) return -errno;
-    return (int)result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    return signal_descriptor(&set);
+}
+
+int clinux_end_signal_descriptor(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGWINCH);
+    return signal_descriptor(&set);
 }
 
 int clinux_drop_bounding_set(void) {

@@ -7,29 +7,37 @@ import Glibc
 /// With an attempt it outlives its supervisor: it goes on as before, keeps what it has to say within bounds, and
 /// waits at its door for another. Only an end that nobody hears of is written down.
 final class Launcher {
-    private let control: ControlSocket
+    let control: ControlSocket
     private let childSignals: Descriptor
+    /// SIGTERM and SIGWINCH, by which a service manager ends launchers that have no supervisor any more.
+    let endSignals: Descriptor
     private let boundingSet: Int32
     private let kept = KeptNamespaces()
-    private let buffer = ReadBuffer(capacity: 1024)
-    private var poll = PollSet()
-    private var attempt: Attempt?
+    let buffer = ReadBuffer(capacity: 1024)
+    var poll = PollSet()
+    var attempt: Attempt?
     /// An attempt that was refused before there was a child, and whose refusal is not acknowledged yet.
-    private var refused: (number: UInt64, task: String, message: LauncherMessage)?
+    var refused: (number: UInt64, task: String, message: LauncherMessage)?
     private var isPrepared = false
-    private var door: Door?
+    var door: Door?
     /// Set as long as there is an attempt and no supervisor.
-    private var solitude: Solitude?
+    var solitude: Solitude?
     /// The exit status, once the launcher is to leave.
-    private var leaving: Int32?
+    var leaving: Int32?
 
     /// The other end broke the protocol (sysexits.h).
     static let protocolViolation: Int32 = 76
 
-    init(control: Int32, childSignals: consuming Descriptor, boundingSet: Int32) {
+    init(
+        control: Int32,
+        childSignals: consuming Descriptor,
+        endSignals: consuming Descriptor,
+        boundingSet: Int32
+    ) {
         self.control = ControlSocket(descriptor: control)
         self.boundingSet = boundingSet
         self.childSignals = consume childSignals
+        self.endSignals = consume endSignals
     }
 
     /// Serves until the supervisor goes or breaks the protocol.
@@ -49,6 +57,7 @@ final class Launcher {
         var now = monotonicNow()
         poll.clear()
         poll.watch(.children, childSignals.number)
+        poll.watch(.endSignals, endSignals.number)
         if !control.isClosed { poll.watch(.control, control.descriptor, for: control.interest) }
         if solitude != nil { door?.watch(&poll) }
         attempt?.watch(&poll, at: now)
@@ -58,6 +67,8 @@ final class Launcher {
             // One read takes the signal that stands for all children that have ended.
             _ = buffer.read(childSignals.number, limit: buffer.capacity)
         }
+        // Before the handler's own end, which may be an answer to the same signal.
+        if poll.isReady(.endSignals) { askedToEnd(at: now) }
         attempt?.handle(poll, at: now)
         if poll.isReady(.control) { serveControl(at: now) }
         attempt?.tick(at: now)
@@ -71,7 +82,7 @@ final class Launcher {
         return (alone + [attempt?.deadline(after: now)]).compactMap(\.self).min()
     }
 
-    private func serveControl(at now: UInt64) {
+    func serveControl(at now: UInt64) {
         control.flush()
         while leaving == nil, !control.isClosed {
             switch control.receive() {
@@ -227,86 +238,17 @@ final class Launcher {
         control.send(.ready(version: LaunchLimits.protocolVersion, pid: getpid()))
     }
 
-    private func reject(_ words: String, at now: UInt64) {
+    func reject(_ words: String, at now: UInt64) {
         complain("protocol violation: \(words)")
         control.close()
         supervisorHasGone(Self.protocolViolation, at: now)
     }
 
-    private func leave(_ status: Int32, at now: UInt64) {
+    func leave(_ status: Int32, at now: UInt64) {
         guard leaving == nil else { return }
         leaving = status
         solitude = nil
         control.close()
         attempt?.abandon(at: now)
-    }
-}
-
-/// Life without a supervisor.
-extension Launcher {
-    /// What has ended and waits for its acknowledgement: the attempt, or one that never began.
-    private var endedAttempt: (number: UInt64, task: String)? {
-        if let refused { return (refused.number, refused.task) }
-        return attempt.flatMap { $0.phase == .reported ? ($0.number, $0.spec.task) : nil }
-    }
-
-    private func supervisorHasGone(_ status: Int32, at now: UInt64) {
-        guard leaving == nil, solitude == nil else { return }
-        guard door != nil, attempt != nil || refused != nil else { return leave(status, at: now) }
-        solitude = Solitude()
-        attempt?.drain.attend(false)
-    }
-
-    private func liveAlone(at now: UInt64) {
-        if let guest = door?.serve(poll, state: state, at: now) { return welcome(guest, at: now) }
-        guard let ended = endedAttempt else { return }
-        if solitude?.wantsRecord(at: now) == true {
-            let record = OutcomeRecord(task: ended.task, attempt: ended.number, messages: report)
-            let failure = door?.leave(record) ?? -EINVAL
-            if failure != 0 { complain("the outcome cannot be recorded: errno \(-failure)") }
-            solitude?.tried(succeeded: failure == 0, at: now)
-        }
-        if solitude?.wantsLook(at: now) == true, door?.isForgotten == true {
-            // A supervisor knows the outcome, as when the one before had committed it and did not live to say so.
-            refused = nil
-            return leave(0, at: now)
-        }
-        if solitude?.isOver(at: now) == true {
-            complain("no supervisor came for the outcome of attempt \(ended.number)")
-            refused = nil
-            leave(0, at: now)
-        }
-    }
-
-    private func welcome(_ guest: Door.Guest, at now: UInt64) {
-        control.reopen(guest.descriptor)
-        solitude = nil
-        do {
-            try attempt?.acknowledge(.stdout, guest.stdout)
-            try attempt?.acknowledge(.stderr, guest.stderr)
-        } catch {
-            return reject("a resumption beyond what was produced: \(error)", at: now)
-        }
-        attempt?.drain.attend(true)
-        for message in report { control.send(message) }
-    }
-
-    private var report: [LauncherMessage] {
-        if let refused { return [refused.message] }
-        return attempt?.report() ?? []
-    }
-
-    private var state: AttemptState {
-        let refusals = door?.refusedVisitors ?? 0
-        if let attempt { return attempt.state(refusedVisitors: refusals) }
-        let nothing = AttemptState.Stream(produced: 0, acknowledged: 0, dropped: 0)
-        return AttemptState(
-            task: refused?.task ?? "",
-            attempt: refused?.number ?? 0,
-            process: nil,
-            stdout: nothing,
-            stderr: nothing,
-            refusedVisitors: refusals
-        )
     }
 }

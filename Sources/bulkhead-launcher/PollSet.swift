@@ -4,7 +4,7 @@ import Glibc
 /// The descriptors on which the loop waits, each in a place of its own.
 @safe struct PollSet: ~Copyable {
     enum Place: Int, CaseIterable {
-        case control, children, status, stdout, stderr, events, listener, door, visitor
+        case control, children, endSignals, status, stdout, stderr, events, listener, door, visitor
     }
 
     private let entries: UnsafeMutableBufferPointer<pollfd>

@@ -4,6 +4,8 @@ import BulkheadLaunch
 struct Solitude {
     /// Whether the outcome lies in the record.
     private(set) var isRecorded = false
+    /// Whether there is to be no wait for a supervisor: once the outcome is recorded, nothing is left to do.
+    var isAskedToEnd = false
     private var nextTry: UInt64 = 0
     private var until: UInt64?
 
@@ -14,7 +16,9 @@ struct Solitude {
     }
 
     /// Whether the wait for a supervisor is over.
-    func isOver(at now: UInt64) -> Bool { until.map { now >= $0 } ?? false }
+    func isOver(at now: UInt64) -> Bool {
+        isRecorded && isAskedToEnd || until.map { now >= $0 } ?? false
+    }
 
     /// Whether the outcome is to be written now.
     func wantsRecord(at now: UInt64) -> Bool { !isRecorded && now >= nextTry }

@@ -4,8 +4,8 @@ import BulkheadLaunch
 import CLinux
 import Glibc
 
-/// Resets what a thread of the supervisor may have left behind, then ignores what a terminal or a service manager
-/// sends to everybody: only the end of the socket ends a launcher.
+/// Resets what a thread of the supervisor may have left behind, then ignores what a terminal sends to everybody: as
+/// long as there is a supervisor, only the end of its socket ends a launcher.
 func resetSignals() {
     _ = clinux_reset_signals()
     for number in ignoredSignals { _ = signal(number, SIG_IGN) }
@@ -41,7 +41,8 @@ func serve() -> Int32 {
     }
     resetSignals()
     let childSignals = clinux_child_signal_descriptor()
-    guard reserveLowDescriptors(), childSignals >= 0, clinux_become_subreaper() == 0 else {
+    let endSignals = clinux_end_signal_descriptor()
+    guard reserveLowDescriptors(), childSignals >= 0, endSignals >= 0, clinux_become_subreaper() == 0 else {
         complain("cannot set itself up: errno \(errno)")
         return EX_OSERR
     }
@@ -51,7 +52,12 @@ func serve() -> Int32 {
     _ = clinux_set_dumpable(false)
     // The launcher executes nothing but its children, so that it can give the set up for them once and for all.
     let boundingSet = clinux_drop_bounding_set()
-    return Launcher(control: control, childSignals: Descriptor(childSignals), boundingSet: boundingSet).run()
+    return Launcher(
+        control: control,
+        childSignals: Descriptor(childSignals),
+        endSignals: Descriptor(endSignals),
+        boundingSet: boundingSet
+    ).run()
 }
 
 switch CommandLine.arguments.dropFirst().first {

@@ -63,9 +63,36 @@ extension EndToEnd {
             for line in needed { #expect(lines.contains(line), "\(line) is missing") }
             #expect(lines.contains { $0.hasPrefix("WatchdogSec=") })
             let tasks = Set(try Self.file("bulkhead-tasks.service").split(separator: "\n").map(String.init))
-            for line in ["Type=oneshot", "RemainAfterExit=yes", "Delegate=yes"] {
+            for line in ["Type=oneshot", "RemainAfterExit=yes", "Delegate=yes", "KillSignal=SIGWINCH"] {
                 #expect(tasks.contains(line), "\(line) is missing")
             }
+        }
+
+        @Test(
+            "the unit of tasks leaves a process, without which its group would go, and its signal ends that",
+            .timeLimit(.minutes(1))
+        )
+        func keeper() async throws {
+            let bench = try Workbench()
+            let lines = try Self.file("bulkhead-tasks.service").split(separator: "\n")
+            let start = try #require(lines.first { $0.hasPrefix("ExecStart=/bin/sh -c '") })
+            // As systemd reads it; but no group is made here.
+            let text = start.dropFirst("ExecStart=/bin/sh -c '".count).dropLast()
+                .replacing("$$", with: "$").replacing("/sys/fs/cgroup", with: bench.folder + "/none")
+            let mark = "KEEPER=" + bench.folder
+            let script = "exec >/dev/null 2>&1; " + text
+            #expect(try await Tool.run("env", mark, "/bin/sh", "-c", script).code == 0)
+            defer { for process in ProcessTable.withEnvironment(mark + "\0") { kill(process.pid, SIGKILL) } }
+            let waits = try await bench.eventually {
+                ProcessTable.withEnvironment(mark + "\0").contains { $0.name == "sleep" }
+            }
+            #expect(waits)
+            // The one that waits may not have said yet that it hears the signal.
+            let isOver = try await bench.eventually {
+                for process in ProcessTable.withEnvironment(mark + "\0") { kill(process.pid, SIGWINCH) }
+                return ProcessTable.withEnvironment(mark + "\0").isEmpty
+            }
+            #expect(isOver, "it would hold a stop up to its timeout")
         }
 
         @Test(

@@ -144,6 +144,9 @@ int clinux_unblock_signals(void);
 // A descriptor that is readable when a child has ended; SIGCHLD stays blocked.
 int clinux_child_signal_descriptor(void);
 
+// A descriptor that is readable when SIGTERM or SIGWINCH has come; both stay blocked.
+int clinux_end_signal_descriptor(void);
+
 // MARK: Privileges
 
 // Takes every capability out of the bounding set; needs CAP_SETPCAP.
