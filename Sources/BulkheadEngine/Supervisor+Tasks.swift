@@ -131,10 +131,13 @@ extension Supervisor {
         return page
     }
 
-    /// Waits until a task is terminal.
+    /// Waits until a task is terminal, or in another status that the caller waits for.
     /// - Returns: The task; nil when the time has run out before.
-    public func wait(for reference: String, atMost limit: Duration) async throws(BulkheadError) -> TaskReport?
-    {
+    public func wait(
+        for reference: String,
+        until isReached: @escaping @Sendable (TaskStatus) -> Bool = \.isTerminal,
+        atMost limit: Duration
+    ) async throws(BulkheadError) -> TaskReport? {
         let id = try await find(reference).id
         let changes = feed.changes(of: id)
         return try await typed {
@@ -142,7 +145,7 @@ extension Supervisor {
                 var next = changes.makeAsyncIterator()
                 while true {
                     guard let task = try await self.store.task(id) else { throw Self.notFound(reference) }
-                    if task.status.isTerminal { return try await self.report(on: task) }
+                    if isReached(task.status) { return try await self.report(on: task) }
                     guard limit > .zero, await next.next() != nil else { return nil }
                 }
             }
@@ -195,8 +198,9 @@ extension Supervisor {
     /// - Throws: ``BulkheadError`` with `wrongState` where it is terminal.
     public func cancel(_ reference: String) async throws(BulkheadError) -> TaskReport {
         let id = try await find(reference).id
-        // A task that starts, or goes back into its queue, between two steps is met by the next round.
-        while true {
+        // A task on its way into or out of an attempt, or to which recovery has not come yet, says when it is there.
+        var changes = feed.changes(of: id).makeAsyncIterator()
+        repeat {
             guard let task = try await typed({ try await store.task(id) }) else {
                 throw Self.notFound(reference)
             }
@@ -207,7 +211,8 @@ extension Supervisor {
                 )
             }
             if let report = try await cancel(task) { return report }
-        }
+        } while await changes.next() != nil
+        throw Self.stopping
     }
 
     private func cancel(_ task: TaskRecord) async throws(BulkheadError) -> TaskReport? {
@@ -224,11 +229,7 @@ extension Supervisor {
             let marked = try await store.requestCancel(task.id)
             return await dispatcher.stop(task.id, .cancelled) ? marked : nil
         }
-        guard let changed else {
-            // It is on its way into or out of an attempt, or recovery has not come to it yet.
-            try? await Task.sleep(for: .milliseconds(5))
-            return nil
-        }
+        guard let changed else { return nil }
         feed.tell(task.id)
         return try await report(on: changed)
     }
