@@ -1,6 +1,7 @@
 import BulkheadCore
 import Foundation
 import Glibc
+import SmallDisk
 import Testing
 
 extension EndToEnd {
@@ -69,6 +70,22 @@ extension EndToEnd {
             }
         }
 
+        /// Sees that what is queued does not begin on the full disk, and says what it waits for.
+        private static func expectWaitForDisk(_ bench: Workbench) async throws {
+            let queued = try #require(
+                try await bench.allTasks().first { $0.text("status") == "queued" },
+                "the disk was full before anything was queued"
+            )
+            let id = queued.text("id")
+            #expect(
+                try await bench.task(id).text("waitingFor")
+                    == "room on the disk of the state folder (No space left on device)"
+            )
+            let text = try await bench.bulkhead("show", id).out
+            #expect(text.contains("room on the disk of the state folder"), "\(text)")
+            #expect(try await bench.task(id).text("status") == "queued")
+        }
+
         private static func running(_ bench: Workbench) async throws -> [String] {
             var ids: [String] = []
             for _ in 0..<4 { ids.append(try await bench.submit("hold")) }
@@ -103,6 +120,7 @@ extension EndToEnd {
                     )
                     try bench.open("go")
                     try await Self.expectEnds(bench, ids)
+                    try await Self.expectWaitForDisk(bench)
                     #expect(try await Self.acknowledgeAll(bench).isSuperset(of: ids))
                     try disk.empty()
                     #expect(try await bench.finished("quick").text("status") == "completed")
