@@ -69,6 +69,8 @@ struct Catalog: Sendable {
     var refusals: [TaskType: CatalogRefusal] = [:]
     var pools: [PoolName: PoolSettings] = [:]
     var reports: [PluginReport] = []
+    /// The folders as they were before they were read; nil before that.
+    var folders: FolderMark?
     /// Whether a file was still being written, so that it is to be looked at again soon.
     var isSettling = false
     /// Whether a handler or policy is a link, so that it may change where nobody watches.
@@ -107,14 +109,30 @@ struct Catalog: Sendable {
 
 /// Where everybody finds the catalog of this moment.
 final class CatalogHolder: Sendable {
-    private let catalog = Mutex<Catalog?>(nil)
+    private struct State {
+        var catalog: Catalog?
+        var replacement = Milestone()
+    }
+
+    private let state = Mutex(State())
 
     /// The catalog of this moment; an empty one before the first was read.
-    var current: Catalog { catalog.withLock { $0 } ?? Catalog() }
+    var current: Catalog { state.withLock { $0.catalog } ?? Catalog() }
+
+    /// The catalog of this moment, and when another one takes its place.
+    var currentUntil: (catalog: Catalog, replaced: Milestone) {
+        state.withLock { ($0.catalog ?? Catalog(), $0.replacement) }
+    }
 
     /// Whether handlers and policies have been read at all.
-    var isRead: Bool { catalog.withLock { $0 != nil } }
+    var isRead: Bool { state.withLock { $0.catalog != nil } }
 
     /// Puts a new one in its place.
-    func replace(with new: Catalog) { catalog.withLock { $0 = new } }
+    func replace(with new: Catalog) {
+        let replaced = state.withLock { state in
+            defer { state = State(catalog: new) }
+            return state.replacement
+        }
+        replaced.reach()
+    }
 }

@@ -36,6 +36,7 @@ struct CatalogReader: Sendable {
     /// The catalog of this moment.
     mutating func load() -> Catalog {
         var draft = CatalogDraft(defaultConcurrency: cores)
+        draft.catalog.folders = FolderMark(of: [pluginsFolder, policiesFolder])
         let pools = loadPools(&draft)
         let files = pluginFiles(&draft)
         let policyFiles = policyFiles(types: Set(files.keys), &draft)

@@ -132,6 +132,8 @@ actor Dispatcher {
     ) {
         live[task.id] = attempt
         pools[task.pool, default: PoolState()].running.insert(task.id)
+        // Who asks for its end has waited for this.
+        runner.feed.tell(task.id)
         Task { await self.run(task.id, in: task.pool, body) }
     }
 

@@ -29,8 +29,8 @@ extension Supervisor {
         return reports
     }
 
-    /// The task types, and the files that give none.
-    public func plugins() async -> [PluginReport] { catalog.current.reports }
+    /// The task types, and the files that give none, as the folders are now.
+    public func plugins() async -> [PluginReport] { await freshCatalog().reports }
 
     /// The start's moment plus the time since, whatever the wall clock did meanwhile.
     public var steadyNow: Timestamp { settings.clocks.steady() }

@@ -1,119 +1,8 @@
 public import BulkheadCore
-import BulkheadHost
 import BulkheadLaunch
-import BulkheadPolicy
 import BulkheadStore
 
 extension Supervisor {
-    // MARK: Submit
-
-    /// A new id, a UUID of version 7.
-    public func newTaskID() -> TaskID {
-        TaskID(milliseconds: settings.clocks.wall().milliseconds, random: settings.clocks.randomBits())
-    }
-
-    /// Submits a task; when this returns, the task survives a crash and a loss of power.
-    /// - Returns: What the submit did, by contract §3.
-    /// - Throws: ``BulkheadError`` where it was refused.
-    public func submit(_ submission: Submission) async throws(BulkheadError) -> SubmitOutcome {
-        guard let outcome = try await submit(batch: [submission]).first else {
-            throw BulkheadError(.internal, "a submit got no answer")
-        }
-        return try outcome.get()
-    }
-
-    /// Submits tasks in one transaction; one that is refused costs the others nothing.
-    /// - Returns: An answer for each, in order.
-    /// - Throws: ``BulkheadError`` where none could be taken.
-    public func submit(
-        batch: [Submission]
-    ) async throws(BulkheadError) -> [Result<SubmitOutcome, BulkheadError>] {
-        guard phase != .stopping else { throw Self.stopping }
-        // Before that every type would be unknown, which a caller takes for the last word.
-        guard catalog.isRead else { throw Self.starting }
-        let catalog = catalog.current
-        let now = settings.clocks.wall()
-        var answers: [Result<SubmitOutcome, BulkheadError>?] = []
-        var requests: [SubmitRequest] = []
-        for submission in batch {
-            switch await request(for: submission, in: catalog, now: now) {
-            case .success(let request):
-                requests.append(request)
-                answers.append(nil)
-            case .failure(let error):
-                answers.append(.failure(error))
-            }
-        }
-        var stored = try await typed { try await store.submit(requests) }[...]
-        let all = answers.map { $0 ?? stored.removeFirst() }
-        let queued = all.compactMap { if case .success(.queued(let task)) = $0 { task.id } else { nil } }
-        for id in queued { feed.tell(id) }
-        if !queued.isEmpty { dispatcher.wake() }
-        return all
-    }
-
-    /// What the store is asked for a submission, or why it is refused.
-    ///
-    /// A type that is refused now still answers for an id that exists, since such a submit starts nothing.
-    private func request(
-        for submission: Submission,
-        in catalog: Catalog,
-        now: Timestamp
-    ) async -> Result<SubmitRequest, BulkheadError> {
-        let refusal: BulkheadError
-        switch catalog.resolve(submission.type) {
-        case .ready(let entry):
-            return .success(
-                SubmitRequest(
-                    submission: submission,
-                    pool: entry.policy.pool,
-                    priority: submission.priority ?? entry.policy.priority,
-                    queueLimit: catalog.settings(of: entry.policy.pool).queueLimit,
-                    now: now
-                )
-            )
-        case .refused(let reason): refusal = reason.error
-        case .unknown: refusal = catalog.unknownType(submission.type)
-        }
-        guard let existing = try? await store.task(submission.id) else { return .failure(refusal) }
-        let decision = SubmitRule.decide(
-            existing: SubmitRule.Existing(
-                status: existing.status,
-                type: existing.type,
-                params: existing.params
-            ),
-            type: submission.type,
-            params: submission.params
-        )
-        switch decision {
-        case .returnExisting, .refuse:
-            return .success(
-                SubmitRequest(
-                    submission: submission,
-                    pool: existing.pool,
-                    priority: existing.priority,
-                    queueLimit: 0,
-                    now: now
-                )
-            )
-        case .create, .runAgain: return .failure(refusal)
-        }
-    }
-
-    private static let starting = BulkheadError(
-        .unavailable,
-        "the supervisor is starting and has not read its handlers yet",
-        advice: "try again in a moment",
-        retryAfterSeconds: 1
-    )
-
-    private static let stopping = BulkheadError(
-        .unavailable,
-        "the supervisor is stopping and takes no new work",
-        advice: "try again when it has been started again",
-        retryAfterSeconds: 5
-    )
-
     // MARK: Look
 
     /// A task with its attempts and what it waits for.
@@ -131,10 +20,13 @@ extension Supervisor {
         return page
     }
 
-    /// Waits until a task is terminal.
+    /// Waits until a task is terminal, or in another status that the caller waits for.
     /// - Returns: The task; nil when the time has run out before.
-    public func wait(for reference: String, atMost limit: Duration) async throws(BulkheadError) -> TaskReport?
-    {
+    public func wait(
+        for reference: String,
+        until isReached: @escaping @Sendable (TaskStatus) -> Bool = \.isTerminal,
+        atMost limit: Duration
+    ) async throws(BulkheadError) -> TaskReport? {
         let id = try await find(reference).id
         let changes = feed.changes(of: id)
         return try await typed {
@@ -142,7 +34,7 @@ extension Supervisor {
                 var next = changes.makeAsyncIterator()
                 while true {
                     guard let task = try await self.store.task(id) else { throw Self.notFound(reference) }
-                    if task.status.isTerminal { return try await self.report(on: task) }
+                    if isReached(task.status) { return try await self.report(on: task) }
                     guard limit > .zero, await next.next() != nil else { return nil }
                 }
             }
@@ -195,8 +87,9 @@ extension Supervisor {
     /// - Throws: ``BulkheadError`` with `wrongState` where it is terminal.
     public func cancel(_ reference: String) async throws(BulkheadError) -> TaskReport {
         let id = try await find(reference).id
-        // A task that starts, or goes back into its queue, between two steps is met by the next round.
-        while true {
+        // A task on its way into or out of an attempt, or to which recovery has not come yet, says when it is there.
+        var changes = feed.changes(of: id).makeAsyncIterator()
+        repeat {
             guard let task = try await typed({ try await store.task(id) }) else {
                 throw Self.notFound(reference)
             }
@@ -207,7 +100,8 @@ extension Supervisor {
                 )
             }
             if let report = try await cancel(task) { return report }
-        }
+        } while await changes.next() != nil
+        throw Self.stopping
     }
 
     private func cancel(_ task: TaskRecord) async throws(BulkheadError) -> TaskReport? {
@@ -224,11 +118,7 @@ extension Supervisor {
             let marked = try await store.requestCancel(task.id)
             return await dispatcher.stop(task.id, .cancelled) ? marked : nil
         }
-        guard let changed else {
-            // It is on its way into or out of an attempt, or recovery has not come to it yet.
-            try? await Task.sleep(for: .milliseconds(5))
-            return nil
-        }
+        guard let changed else { return nil }
         feed.tell(task.id)
         return try await report(on: changed)
     }

@@ -137,10 +137,6 @@ public final class Supervisor: Service, Sendable {
         )
     }
 
-    /// Looks at files that are being written, before their writer's end is waited for.
-    private static let settlingLooks = 3
-    /// The time between looks at a catalog that depends on more than its folders.
-    private static let lookElsewhere: Duration = .seconds(2)
     /// The time between looks at a disk that is full.
     private static let lookAtDisk: Duration = .seconds(1)
     /// Launchers that are kept warm while they have nothing to do.
@@ -188,31 +184,6 @@ public final class Supervisor: Service, Sendable {
             group.addTask { await self.retention.run() }
             defer { group.cancelAll() }
             try await dispatcher.run()
-        }
-    }
-
-    /// Loads a new catalog whenever a file in the plugins or policies folder has changed.
-    private func followFolders() async {
-        for await _ in loader.changes {
-            await loadSettledCatalog()
-            dispatcher.wake()
-        }
-    }
-
-    /// No event tells of what changes outside of the folders, so that is looked at from time to time.
-    private func followWhatIsElsewhere() async {
-        while (try? await Task.sleep(for: Self.lookElsewhere)) != nil {
-            if catalog.current.dependsOnElsewhere { loader.lookAgain() }
-        }
-    }
-
-    /// Loads the catalog, and again while a file in it has just been written.
-    private func loadSettledCatalog() async {
-        for _ in 0..<Self.settlingLooks {
-            catalog.replace(with: await loader.load())
-            guard catalog.current.isSettling else { return }
-            // The writer's end is a change of its own; this covers a file written just before the start.
-            try? await Task.sleep(for: FolderWatch.quiet)
         }
     }
 

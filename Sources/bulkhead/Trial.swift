@@ -30,9 +30,6 @@ struct Trial: Sendable {
     private let supervisor: Supervisor
     private let observations: Observations
 
-    /// Looks at a supervisor that is starting.
-    private static let look = Duration.milliseconds(5)
-
     /// Runs a trial; a signal stops what runs in it, and clears it away.
     /// - Parameters:
     ///   - subject: What is tried.
@@ -54,7 +51,7 @@ struct Trial: Sendable {
         supervisor.setStopMode(.stop)
         let trial = Trial(type: subject.type, supervisor: supervisor, observations: observations)
         let work = TrialWork {
-            while supervisor.phase == .recovering { try await Task.sleep(for: look) }
+            try await supervisor.ready.wait()
             return try await body(trial)
         }
         var group = ServiceGroupConfiguration(
@@ -127,9 +124,7 @@ struct Trial: Sendable {
     /// - Throws: ``BulkheadError`` where the task could not be submitted or asked about.
     func stop(_ params: JSONValue, after time: Duration) async throws -> TrialRun {
         let id = try await submit(params)
-        while try await supervisor.report(on: id.text).task.status == .queued {
-            try await Task.sleep(for: Self.look)
-        }
+        _ = try await report(on: id) { $0 != .queued }
         try await Task.sleep(for: time)
         do {
             _ = try await supervisor.cancel(id.text)
@@ -146,11 +141,18 @@ struct Trial: Sendable {
     }
 
     private func end(of id: TaskID) async throws -> TrialRun {
+        let report = try await report(on: id, once: \.isTerminal)
+        return TrialRun(task: report.task, observation: observations.of(id))
+    }
+
+    private func report(
+        on id: TaskID,
+        once isReached: @escaping @Sendable (TaskStatus) -> Bool
+    ) async throws -> TaskReport {
+        let wait = Duration.seconds(Limits.waitSeconds)
         while true {
             try Task.checkCancellation()
-            let wait = Duration.seconds(Limits.waitSeconds)
-            guard let report = try await supervisor.wait(for: id.text, atMost: wait) else { continue }
-            return TrialRun(task: report.task, observation: observations.of(id))
+            if let report = try await supervisor.wait(for: id.text, until: isReached, atMost: wait) { return report }
         }
     }
 

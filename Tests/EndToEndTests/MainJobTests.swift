@@ -8,6 +8,23 @@ extension EndToEnd {
     struct MainJobTests {
         // MARK: Drop in
 
+        @Test(
+            "a handler that has just been put there, or mended, is there for the next command",
+            .timeLimit(.minutes(1))
+        )
+        func justPutThere() async throws {
+            try await Workbench.serving { bench in
+                try bench.handler("greet.sh", "echo one")
+                #expect(try await bench.output(of: "greet").text == "one\n")
+                try bench.policy("greet", "timeout: soon")
+                #expect(try await bench.plugin("greet")?["problems"]?.array?.isEmpty == false)
+                try bench.policy("greet", "timeout: 10s")
+                #expect(try await bench.output(of: "greet").text == "one\n")
+                try bench.handler("other.sh", "echo other")
+                #expect(try await bench.plugin("other")?.text("digest") != nil)
+            }
+        }
+
         @Test("a handler is added, replaced and removed without a restart", .timeLimit(.minutes(1)))
         func dropIn() async throws {
             try await Workbench.serving { bench in
