@@ -165,7 +165,7 @@ extension EndToEnd {
                     let task = try await bench.api("GET", "/v1/tasks/\(id)").json
                     if task["completedAt"] != nil { left.remove(id) }
                 }
-                try await Task.sleep(for: .milliseconds(Self.asked == nil ? 50 : 1_000))
+                try await Task.sleep(for: .milliseconds(Self.asked == nil ? 10 : 1_000))
             }
             return samples
         }
