@@ -152,7 +152,9 @@ struct Trial: Sendable {
         let wait = Duration.seconds(Limits.waitSeconds)
         while true {
             try Task.checkCancellation()
-            if let report = try await supervisor.wait(for: id.text, until: isReached, atMost: wait) { return report }
+            if let report = try await supervisor.wait(for: id.text, until: isReached, atMost: wait) {
+                return report
+            }
         }
     }
 
