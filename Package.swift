@@ -110,6 +110,7 @@ let package = Package(
         ),
 
         .target(name: "SeededRandom", path: "Tests/SeededRandom", swiftSettings: strict),
+        .target(name: "SmallDisk", path: "Tests/SmallDisk", swiftSettings: strict),
         .target(name: "FaultPoints", path: "Tests/FaultPoints", linkerSettings: [.linkedLibrary("dl")]),
         .testTarget(
             name: "BulkheadCoreTests",
@@ -134,7 +135,7 @@ let package = Package(
         ),
         .testTarget(
             name: "BulkheadStoreTests",
-            dependencies: ["BulkheadCore", "BulkheadStore", "FaultVFS", "SeededRandom", grdb],
+            dependencies: ["BulkheadCore", "BulkheadStore", "FaultVFS", "SeededRandom", "SmallDisk", grdb],
             swiftSettings: strict
         ),
         .testTarget(
@@ -153,7 +154,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: [
-                "BulkheadCore", "BulkheadLaunch", "BulkheadStore", "CLinux", "SeededRandom", grdb,
+                "BulkheadCore", "BulkheadLaunch", "BulkheadStore", "CLinux", "SeededRandom", "SmallDisk",
+                grdb,
             ],
             swiftSettings: strict
         ),

@@ -2,6 +2,7 @@ public import BulkheadCore
 import BulkheadHost
 import BulkheadLaunch
 import BulkheadStore
+import Dispatch
 public import Logging
 public import ServiceLifecycle
 import Synchronization
@@ -49,17 +50,17 @@ public final class Supervisor: Service, Sendable {
     /// - Parameters:
     ///   - settings: The folders, the limits and the clocks.
     ///   - logger: Where it says what happens.
+    ///   - meanwhile: Called once the lock is held, and cancelled once the store is open.
     /// - Returns: A supervisor that waits for ``run()``.
     /// - Throws: ``BulkheadError`` where the folder is taken or cannot be written, the store cannot be opened,
     ///   or this host lacks what every launch needs.
     public static func open(
         _ settings: SupervisorSettings,
-        logger: Logger
+        logger: Logger,
+        meanwhile: @escaping @Sendable () async -> Void = {}
     ) async throws(BulkheadError) -> Supervisor {
         let folder = try StateFolder.open(settings.stateFolder)
-        let store = try Store.open(
-            settings.store(at: folder.databasePath)
-        )
+        let store = try await openStore(settings.store(at: folder.databasePath), meanwhile)
         if let correction = store.correction {
             logger.error("a count was wrong and is put right", metadata: ["count": "\(correction)"])
         }
@@ -72,6 +73,24 @@ public final class Supervisor: Service, Sendable {
             )
         }
         return try Supervisor(settings, folder: folder, store: store, logger: logger)
+    }
+
+    /// Opens the store on a thread of its own, since a large database takes a while to look through.
+    private static func openStore(
+        _ settings: StoreSettings,
+        _ meanwhile: @escaping @Sendable () async -> Void
+    ) async throws(BulkheadError) -> Store {
+        let companion = Task { await meanwhile() }
+        let result: Result<Store, BulkheadError> = await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(
+                    returning: Result { () throws(BulkheadError) in try Store.open(settings) }
+                )
+            }
+        }
+        companion.cancel()
+        await companion.value
+        return try result.get()
     }
 
     private init(

@@ -62,7 +62,11 @@ public struct Listener: Service {
         let opening = Opening()
         let application = Application(
             router: router,
-            server: .http1(configuration: connection),
+            server: .http1(
+                configuration: Self.connection { [supervisor] peer in
+                    !peer.isAlive || peer.pid > 0 && supervisor.isOurs(process: peer.pid)
+                }
+            ),
             configuration: ApplicationConfiguration(
                 address: .unixDomainSocket(path: socket.path),
                 backlog: Limits.connections,
@@ -111,14 +115,14 @@ public struct Listener: Service {
         return router
     }
 
-    private var connection: HTTP1Channel.Configuration {
-        let supervisor = supervisor
-        return HTTP1Channel.Configuration(
-            additionalChannelHandlers: [
-                ConnectionGuard { peer in
-                    !peer.isAlive || peer.pid > 0 && supervisor.isOurs(process: peer.pid)
-                }
-            ],
+    /// How a connection is read and guarded.
+    /// - Parameter isRefused: Whether nothing of this peer is to be answered.
+    /// - Returns: The configuration.
+    static func connection(
+        _ isRefused: @escaping @Sendable (PeerCredentials) -> Bool
+    ) -> HTTP1Channel.Configuration {
+        HTTP1Channel.Configuration(
+            additionalChannelHandlers: [ConnectionGuard(isRefused: isRefused)],
             idleTimeout: .seconds(Int64(Limits.idleSeconds)),
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: Limits.headerBytes,
@@ -130,7 +134,7 @@ public struct Listener: Service {
 }
 
 /// What came of giving the socket its mode, once the server was bound.
-private final class Opening: Sendable {
+final class Opening: Sendable {
     private let state = Mutex<(identity: Int?, error: BulkheadError?)>((nil, nil))
 
     var identity: Int? { state.withLock { $0.identity } }

@@ -15,9 +15,12 @@ enum Ballast {
 
     /// Pages of the main file, and those of them in which nothing lies.
     static func pages(_ db: Database) throws -> (all: Int, free: Int) {
-        let all = try db.first("PRAGMA page_count") { try $0.count() }
         let free = try db.first("PRAGMA freelist_count") { try $0.count() }
-        return (all ?? 0, free ?? 0)
+        return (try allPages(db), free ?? 0)
+    }
+
+    static func allPages(_ db: Database) throws -> Int {
+        try db.first("PRAGMA page_count") { try $0.count() } ?? 0
     }
 
     static func rows(_ db: Database) throws -> Int {
@@ -30,15 +33,20 @@ enum Ballast {
         }
     }
 
-    static func take(_ rows: Int, _ db: Database) throws {
+    /// Takes rows away, as far as there are so many.
+    /// - Returns: How many went.
+    static func take(_ rows: Int, _ db: Database) throws -> Int {
         try db.run("DELETE FROM ballast WHERE key IN (SELECT key FROM ballast LIMIT ?)", [rows])
+        return db.changesCount
     }
 
     /// Makes pages free: rows go first, and then the oldest output, for which gaps stand.
-    static func free(_ pages: Int, _ db: Database) throws {
+    /// - Returns: How many rows went.
+    static func free(_ pages: Int, _ db: Database) throws -> Int {
         let wanted = pages + pagesOfAccount
-        try take(wanted / pagesPerRow + 1, db)
+        let taken = try take(wanted / pagesPerRow + 1, db)
         _ = try Spool.free(wanted, db)
+        return taken
     }
 }
 

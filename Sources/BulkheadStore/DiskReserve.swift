@@ -33,17 +33,19 @@ final class DiskReserve: Sendable {
     ///
     /// POSIX drops a process's locks on a file with the first descriptor of it that is closed, SQLite's own too
     /// (https://www.sqlite.org/howtocorrupt.html#posix_close_bug): these stay open until the pool has closed.
-    private let database: FileHandle
-    private let log: FileHandle
-    private let settings: StoreSettings
-    private let logWanted: Int64
-    private let state = Mutex(State())
+    let database: FileHandle
+    let log: FileHandle
+    let settings: StoreSettings
+    let logWanted: Int64
+    let state = Mutex(State())
 
-    private struct State {
+    struct State {
         var logHeld: Int64 = 0
         /// Pages of the main file that are on the disk, all from the first on.
         var securedPages = 0
         var room = Room()
+        /// Whether the rows of the ballast have been counted; from then on every commit that changes them says so.
+        var isCounted = false
         var wantedRows = 0
         var shortage: BulkheadError?
         var isPossible = true
@@ -73,13 +75,16 @@ final class DiskReserve: Sendable {
         try self.init(settings)
         do {
             let (rows, pages) = try pool.read { (try Ballast.rows($0), try Ballast.pages($0).all) }
-            state.withLock { $0.room = Room(pages: pages, rows: rows) }
+            state.withLock { state in
+                state.room = Room(pages: pages, rows: rows)
+                state.isCounted = true
+            }
             if let number = allocate(pages: pages) {
                 // Some page has never been written. It is not known which, so it is left as it is.
                 _ = note(number)
                 state.withLock { $0.securedPages = pages }
             }
-            _ = note(try pool.write { try secure($0, for: .relief) })
+            _ = note(try pool.write { try secure($0, try Ledger.read($0), for: .relief) })
         } catch let error as DatabaseError where error.resultCode == .SQLITE_FULL {
             noteFull()
         } catch is Lack {
@@ -122,18 +127,28 @@ final class DiskReserve: Sendable {
     /// Sees at the end of a transaction that what it leaves can be written back, and that the reserve is whole.
     /// - Parameters:
     ///   - db: The transaction.
+    ///   - ledger: The counters as it leaves them.
+    ///   - taken: Rows of the ballast that it has given up.
     ///   - purpose: What it is for.
     /// - Returns: What it leaves, for ``note(_:)`` once it is committed.
     /// - Throws: ``BulkheadError`` with the code `noReserve`, or ``Lack`` of a relief; then it is to be rolled back.
-    func secure(_ db: Database, for purpose: CommitPurpose) throws -> Room {
-        let wanted = settings.ballastRows(try Ledger.read(db))
-        state.withLock { $0.wantedRows = wanted }
-        var room = Room(rows: try Ballast.rows(db))
+    func secure(
+        _ db: Database,
+        _ ledger: Ledger,
+        rowsTaken taken: Int = 0,
+        for purpose: CommitPurpose
+    ) throws -> Room {
+        let wanted = settings.ballastRows(ledger)
+        let counted = state.withLock { state in
+            state.wantedRows = wanted
+            return state.isCounted ? state.room.rows - taken : nil
+        }
+        var room = Room(rows: try counted ?? Ballast.rows(db))
         var refusal = holdLog()
         if room.rows < wanted {
             refusal = try refill(db, &room, to: wanted) ?? refusal
         }
-        room.pages = try Ballast.pages(db).all
+        room.pages = try Ballast.allPages(db)
         if let number = allocate(pages: room.pages) {
             let error = note(number)
             guard purpose == .relief else { throw error }
@@ -154,6 +169,7 @@ final class DiskReserve: Sendable {
     func note(_ room: Room) -> Bool {
         state.withLock { state in
             state.room = room
+            state.isCounted = true
             guard state.shortage != nil, room.rows >= state.wantedRows, state.logHeld >= logWanted,
                 state.securedPages >= room.pages + Self.pagesAhead
             else { return false }
@@ -213,95 +229,5 @@ final class DiskReserve: Sendable {
         guard !isOver else { return }
         try log.close()
         try database.close()
-    }
-}
-
-/// Getting room from the file system.
-extension DiskReserve {
-    /// Pages by which the main file is made longer than is needed at the moment, so that this is not done each time.
-    private static let pagesAhead = 64
-    /// Rows by which the ballast grows beyond what is wanted at the moment, likewise.
-    private static let rowsAhead = 8
-
-    /// Brings the ballast to its size, and first finds the pages for it.
-    /// - Returns: The number of the error where there are none.
-    private func refill(_ db: Database, _ room: inout Room, to wanted: Int) throws -> Int32? {
-        var refusal: Int32?
-        for rows in [wanted + Self.rowsAhead, wanted] {
-            let pages = try Ballast.pages(db)
-            let lack = (rows - room.rows) * Ballast.pagesPerRow + Ballast.pagesOfAccount
-            refusal = allocate(pages: pages.all + max(lack - pages.free, 0))
-            guard refusal == nil else { continue }
-            try Ballast.add(rows - room.rows, db)
-            room.rows = rows
-            return nil
-        }
-        // What is free already is better held than left to whoever comes first.
-        let free = try Ballast.pages(db).free - Ballast.pagesOfAccount
-        let rows = min(wanted - room.rows, free / Ballast.pagesPerRow)
-        if rows > 0 {
-            try Ballast.add(rows, db)
-            room.rows += rows
-        }
-        return room.rows < wanted ? refusal : nil
-    }
-
-    /// Holds the log's room where it is not held yet.
-    /// - Returns: The number of the error where there is none.
-    private func holdLog() -> Int32? {
-        guard state.withLock(\.logHeld) < logWanted else { return nil }
-        let end = Int64(clamping: (try? log.seekToEnd()) ?? 0)
-        let number = end < logWanted ? allocate(log, from: end, bytes: logWanted - end) : 0
-        guard number == 0 else { return number }
-        state.withLock { $0.logHeld = logWanted }
-        return nil
-    }
-
-    /// Sees that so many pages of the main file are on the disk.
-    /// - Returns: The number of the error where they are not.
-    private func allocate(pages: Int) -> Int32? {
-        let secured = state.withLock(\.securedPages)
-        guard pages > secured else { return nil }
-        var number: Int32 = 0
-        for ahead in [Self.pagesAhead, 0] {
-            let bytes = (pages + ahead - secured) * Checkpointer.pageBytes
-            number = allocate(database, from: Int64(secured * Checkpointer.pageBytes), bytes: Int64(bytes))
-            guard number == 0 else { continue }
-            state.withLock { $0.securedPages = pages + ahead }
-            return nil
-        }
-        return number
-    }
-
-    private func allocate(_ file: FileHandle, from offset: Int64, bytes: Int64) -> Int32 {
-        var number: Int32
-        repeat {
-            number = posix_fallocate(file.fileDescriptor, off_t(offset), off_t(bytes))
-        } while number == EINTR
-        guard number == EOPNOTSUPP || number == EINVAL else { return number }
-        state.withLock { $0.isPossible = false }
-        return 0
-    }
-
-    private func note(_ number: Int32) -> BulkheadError {
-        let error = BulkheadError(
-            .noReserve,
-            "the disk of the state folder is full, and the room held on it is for the ends of what runs",
-            cause: Self.words(number),
-            advice: "free space on the file system of \(settings.path)",
-            retryAfterSeconds: BulkheadError.storageRetrySeconds
-        )
-        state.withLock { $0.shortage = error }
-        return error
-    }
-
-    private static func words(_ number: Int32) -> String {
-        switch number {
-        case ENOSPC: "No space left on device"
-        case EDQUOT: "Disk quota exceeded"
-        case EROFS: "Read-only file system"
-        case EFBIG: "File too large"
-        default: "error \(number)"
-        }
     }
 }

@@ -45,9 +45,13 @@ struct Serve: AsyncParsableCommand {
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         var logger = Logger(label: "bulkhead")
         logger.logLevel = logLevel.level
-        let supervisor = try await Supervisor.open(try settings.forSupervisor(), logger: logger)
+        let listen = settings.listen.map { ListenAddress.unix(path: $0.path) }
+        let porter = Porter(listen: listen, socketGroup: settings.socketGroup, logger: logger)
+        let supervisor = try await Supervisor.open(try settings.forSupervisor(), logger: logger) {
+            await porter.run()
+        }
         let listeners = try Listener.services(
-            listen: settings.listen.map { .unix(path: $0.path) },
+            listen: listen,
             supervisor: supervisor,
             socketGroup: settings.socketGroup,
             logger: logger

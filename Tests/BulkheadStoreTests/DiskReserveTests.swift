@@ -1,6 +1,8 @@
 import BulkheadCore
 import Foundation
 import GRDB
+import SmallDisk
+import Synchronization
 import Testing
 
 @testable import BulkheadStore
@@ -32,8 +34,15 @@ struct DiskReserveTests {
             let store = try Store.open(settings(bench, cap: cap))
             try await body(bench, disk, store)
             try await StoreWorkbench.audit(store)
+            try await expectCount(store)
             try await store.close()
         }
+    }
+
+    /// Sees that the rows of the ballast that are known of are those that there are.
+    private static func expectCount(_ store: Store) async throws {
+        let rows = try await store.read { db in try Ballast.rows(db) }
+        #expect(store.writer.reserve?.state.withLock(\.room.rows) == rows)
     }
 
     /// Fills the disk, and the pages that the main file happens to have beyond the reserve.

@@ -24,6 +24,9 @@ enum ModelRun {
     private static let crashOdds = 400
     private static let auditEvery = 250
 
+    /// Whether somebody asks for another length, so that not every step needs the dearest looks.
+    static var isLong: Bool { asked != nil }
+
     /// Steps of a run that is this long where nobody asks for another.
     static func steps(_ usual: Int) -> Int { asked ?? usual }
 

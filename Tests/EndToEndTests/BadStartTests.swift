@@ -1,6 +1,7 @@
 import BulkheadCore
 import Foundation
 import Glibc
+import SmallDisk
 import Testing
 
 extension EndToEnd {

@@ -1,6 +1,7 @@
 import BulkheadCore
 import Foundation
 import Glibc
+import SmallDisk
 import Testing
 
 extension EndToEnd {
@@ -69,6 +70,22 @@ extension EndToEnd {
             }
         }
 
+        /// Sees that what is queued does not begin on the full disk, and says what it waits for.
+        private static func expectWaitForDisk(_ bench: Workbench) async throws {
+            let queued = try #require(
+                try await bench.allTasks().first { $0.text("status") == "queued" },
+                "the disk was full before anything was queued"
+            )
+            let id = queued.text("id")
+            #expect(
+                try await bench.task(id).text("waitingFor")
+                    == "room on the disk of the state folder (No space left on device)"
+            )
+            let text = try await bench.bulkhead("show", id).out
+            #expect(text.contains("room on the disk of the state folder"), "\(text)")
+            #expect(try await bench.task(id).text("status") == "queued")
+        }
+
         private static func running(_ bench: Workbench) async throws -> [String] {
             var ids: [String] = []
             for _ in 0..<4 { ids.append(try await bench.submit("hold")) }
@@ -103,6 +120,7 @@ extension EndToEnd {
                     )
                     try bench.open("go")
                     try await Self.expectEnds(bench, ids)
+                    try await Self.expectWaitForDisk(bench)
                     #expect(try await Self.acknowledgeAll(bench).isSuperset(of: ids))
                     try disk.empty()
                     #expect(try await bench.finished("quick").text("status") == "completed")
@@ -188,6 +206,53 @@ extension EndToEnd {
         }
 
         @Test(
+            "a start that takes long is answered at once: it is starting",
+            .enabled(if: hasSQLite, "needs sqlite3")
+        )
+        func longStart() async throws {
+            let bench = try Workbench()
+            try await bench.serving { _ in }
+            let other = try ChildProcess(
+                "/usr/bin/env",
+                [
+                    "sqlite3", "-cmd", ".timeout 10000", bench.state + "/bulkhead.sqlite", "BEGIN EXCLUSIVE",
+                    ".shell echo held >&2; until [ -e '\(bench.folder)/release' ]; do sleep 0.05; done",
+                    "COMMIT",
+                ],
+                environment: ["PATH": "/usr/bin:/bin"],
+                folder: "/"
+            )
+            #expect(await other.says("held"))
+            let server = try bench.launchServer()
+            do {
+                // Nobody listens in the first half of a second.
+                #expect(try await bench.eventually { (try? await bench.api("GET", "/livez")) != nil })
+                for path in ["/livez", "/healthz", "/v1/tasks", "/v1/status"] {
+                    let answer = try await bench.api("GET", path)
+                    answer.expectProblem(503, "unavailable", "is starting: it looks through its database")
+                    #expect(answer.head.lowercased().contains("\r\nretry-after: 1"))
+                }
+                let mode = try FileManager.default.attributesOfItem(atPath: bench.socket)[.posixPermissions]
+                #expect(mode as? Int == 0o600)
+                // Its end meets a client that says nothing, and one that asks all the time.
+                let silent = try bench.api.connected()
+                defer { close(silent) }
+                let asking = Task {
+                    while !Task.isCancelled { _ = try? await bench.api("GET", "/livez") }
+                }
+                defer { asking.cancel() }
+                try bench.write("", to: "release")
+                _ = await other.result()
+                #expect(await server.says("ready"), "\(server.errorsSoFar)")
+                #expect(try await bench.api("GET", "/livez").status == 200)
+            } catch {
+                await bench.crash(server)
+                throw error
+            }
+            #expect(await bench.stop(server).code == 0)
+        }
+
+        @Test(
             "while another program holds the database nothing is lost: submits get 503, and ends are there afterwards",
             .enabled(if: hasSQLite, "needs sqlite3")
         )
@@ -201,7 +266,8 @@ extension EndToEnd {
                 let other = try ChildProcess(
                     "/usr/bin/env",
                     [
-                        "sqlite3", bench.state + "/bulkhead.sqlite", "BEGIN EXCLUSIVE",
+                        "sqlite3", "-cmd", ".timeout 10000", bench.state + "/bulkhead.sqlite",
+                        "BEGIN EXCLUSIVE",
                         ".shell echo held >&2; until [ -e '\(release)' ]; do sleep 0.05; done", "COMMIT",
                     ],
                     environment: ["PATH": "/usr/bin:/bin"],

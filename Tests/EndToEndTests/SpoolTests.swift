@@ -98,7 +98,7 @@ extension EndToEnd {
                 for id in ids {
                     let task = try await bench.ended(id)
                     #expect(task.text("status") == "completed", "\(task.text)")
-                    try await expectWhole(task, bench)
+                    #expect(try await bench.keptOutput(of: task).kept <= 200 << 10)
                 }
                 #expect(
                     try await bench.bulkhead("logs", quiet.text("id")).stdout
@@ -108,32 +108,35 @@ extension EndToEnd {
                 #expect(try #require(bytes) <= 2 << 20)
             }
         }
+    }
+}
 
-        /// Sees that each stream's pieces follow one another without a hole, and are as many bytes as the task says.
-        private func expectWhole(_ task: JSONValue, _ bench: Workbench) async throws {
-            var gone: Int64 = 0
-            var kept: Int64 = 0
-            for stream in ["stdout", "stderr"] {
-                var place: Int64 = 0
-                let total = try #require(task["output"]?["\(stream)Bytes"]?.integer)
-                while place < total {
-                    let path = "/v1/tasks/\(task.text("id"))/output?stream=\(stream)&offset=\(place)"
-                    let page = try await APICall(socket: bench.socket)("GET", path)
-                    let pieces = page.json["chunks"]?.array ?? []
-                    try #require(!pieces.isEmpty, "\(stream) ends at \(place) of \(total)")
-                    for piece in pieces {
-                        #expect(piece["offset"]?.integer == place)
-                        let gap = piece["gap"]?.integer ?? 0
-                        let bytes = Int64(Data(base64Encoded: piece.text("data"))?.count ?? 0)
-                        gone += gap
-                        kept += bytes
-                        place += gap + bytes
-                    }
+extension Workbench {
+    /// Sees that each stream's pieces follow one another without a hole, are as many bytes as the task says, and that
+    /// the gaps are as many as it says are gone.
+    /// - Returns: The bytes of stdout and stderr together that are kept, and those that are gone.
+    func keptOutput(of task: JSONValue) async throws -> (kept: Int64, gone: Int64) {
+        var kept: Int64 = 0
+        var gone: Int64 = 0
+        for stream in ["stdout", "stderr"] {
+            var place: Int64 = 0
+            let total = try #require(task["output"]?["\(stream)Bytes"]?.integer)
+            while place < total {
+                let path = "/v1/tasks/\(task.text("id"))/output?stream=\(stream)&offset=\(place)"
+                let pieces = try await api("GET", path).json["chunks"]?.array ?? []
+                try #require(!pieces.isEmpty, "\(stream) ends at \(place) of \(total)")
+                for piece in pieces {
+                    #expect(piece["offset"]?.integer == place)
+                    let gap = piece["gap"]?.integer ?? 0
+                    let bytes = Int64(Data(base64Encoded: piece.text("data"))?.count ?? 0)
+                    gone += gap
+                    kept += bytes
+                    place += gap + bytes
                 }
-                #expect(place == total)
             }
-            #expect(task["output"]?["droppedBytes"]?.integer == gone)
-            #expect(kept <= 200 << 10)
+            #expect(place == total)
         }
+        #expect(task["output"]?["droppedBytes"]?.integer == gone)
+        return (kept, gone)
     }
 }
