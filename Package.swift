@@ -167,7 +167,7 @@ var fuzzers: [Target] {
     [
         .executableTarget(
             name: "launch-message-fuzzer",
-            dependencies: ["BulkheadLaunch"],
+            dependencies: ["BulkheadHost", "BulkheadLaunch"],
             path: "Tests/Fuzzers/LaunchMessage",
             exclude: ["corpus"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])]

@@ -64,7 +64,12 @@ public struct BulkheadError: Error, Sendable, Equatable, CustomStringConvertible
     public var description: String {
         var text = message
         if let cause { text += ": \(cause)" }
-        if let advice { text += " (\(advice))" }
+        if let advice { text = Self.words(text, advice: advice) }
         return text
+    }
+
+    /// What happened and what to do as one text: the advice in brackets, but never two brackets in a row.
+    public static func words(_ text: String, advice: String) -> String {
+        text.utf8.last == UInt8(ascii: ")") ? "\(text); \(advice)" : "\(text) (\(advice))"
     }
 }

@@ -280,3 +280,15 @@ extension AttemptFinish {
         lossesInRow = decision.lossesInRow
     }
 }
+
+extension HandlerEvents.Line {
+    /// What a line was, as the launcher is told it.
+    fileprivate var meaning: EventMeaning {
+        switch self {
+        case .progress: .progress
+        case .result: .result
+        case .error: .error
+        case .notUnderstood: .stray
+        }
+    }
+}

@@ -188,7 +188,7 @@ struct CatalogReader: Sendable {
         if let known = policies[path], known.content == content, known.profiles.isUnchanged {
             return try known.result.get()
         }
-        let folderName = shown(path).split(separator: "/").dropLast().joined()
+        let folderName = PathName(shown(path)).parts.dropLast().joined()
         let profiles = ProfileFolder(policiesFolder, shown: folderName)
         let result = Result { () throws(Problem) in try read(content, path, profiles) }
         policies[path] = LoadedPolicy(content: content, profiles: profiles, result: result)
@@ -234,12 +234,15 @@ struct CatalogReader: Sendable {
 
     /// A path as the user knows it: the folder's own name and the file's.
     private func shown(_ path: String) -> String {
-        path.split(separator: "/").suffix(2).joined(separator: "/")
+        PathName(path).parts.suffix(2).joined(separator: "/")
     }
 
     /// What contract §1 says is no handler: dot files, and names that end in `~`, `.md` or `.txt`.
+    ///
+    /// Judged by bytes, as file names are: a combining mark would make another character of the dot before it.
     private static func isPassedOver(_ name: String) -> Bool {
-        name.hasPrefix(".") || [".md", ".txt", "~"].contains { name.hasSuffix($0) }
+        name.utf8.first == UInt8(ascii: ".")
+            || [".md", ".txt", "~"].contains { name.utf8.reversed().starts(with: $0.utf8.reversed()) }
     }
 
     private static func withoutExtension(_ name: String) -> String {

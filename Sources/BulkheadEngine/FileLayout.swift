@@ -1,3 +1,4 @@
+import BulkheadCore
 import BulkheadLaunch
 import BulkheadSandbox
 
@@ -8,11 +9,11 @@ import BulkheadSandbox
 struct FileLayout {
     private let files: FileView
     private var base = MountSpec.Base.empty
-    private var links: [String: String] = [:]
-    private var followed: [String: String?] = [:]
-    private var shown: [String: Showing] = [:]
-    private var hidden: Set<String> = []
-    private var memory: [String: MountStep] = [:]
+    private var links: [PathName: String] = [:]
+    private var followed: [PathName: String?] = [:]
+    private var shown: [PathName: Showing] = [:]
+    private var hidden: Set<PathName> = []
+    private var memory: [PathName: MountStep] = [:]
 
     private struct Showing {
         var access: BindAccess
@@ -59,19 +60,24 @@ struct FileLayout {
     /// Hides a folder of the host, should it lie in something that is shown.
     mutating func hide(_ path: String) {
         let real = follow(path)
-        if files.kind(real) == .folder { hidden.insert(real) }
+        if files.kind(real.text) == .folder { hidden.insert(real) }
     }
 
     /// Puts memory in a folder's place.
     mutating func putMemory(_ path: String, bytes: Int64, isOwned: Bool) {
         let inodes = min(max(bytes / Self.inodeBytes, Self.inodes.lowerBound), Self.inodes.upperBound)
         let real = follow(path)
-        memory[real] = .memory(path: real, bytes: UInt64(bytes), inodes: UInt64(inodes), isOwned: isOwned)
+        memory[real] = .memory(
+            path: real.text,
+            bytes: UInt64(bytes),
+            inodes: UInt64(inodes),
+            isOwned: isOwned
+        )
     }
 
     /// Adds a link that the host need not have.
     mutating func putLink(_ path: String, to target: String) {
-        links[path] = target
+        links[PathName(path)] = target
     }
 
     /// The view.
@@ -79,22 +85,24 @@ struct FileLayout {
     /// - Parameter last: What is done after all else.
     /// - Returns: The mounts, parents before what lies in them.
     func spec(last: [MountStep]) -> MountSpec {
-        var steps: [(path: String, step: MountStep)] = []
+        var steps: [(path: PathName, step: MountStep)] = []
         for (path, showing) in shown
         where memory[path] == nil && isNeeded(showing.access, in: surroundings(of: path)) {
-            let step = MountStep.bind(path: path, access: showing.access, optional: showing.isOptional)
+            let step = MountStep.bind(
+                path: path.text,
+                access: showing.access,
+                optional: showing.isOptional
+            )
             steps.append((path, step))
         }
         for path in hidden where shown[path] == nil && isVisible(path) {
-            steps.append((path, .cover(path: path)))
+            steps.append((path, .cover(path: path.text)))
         }
         for (path, step) in memory { steps.append((path, step)) }
         for (path, target) in links where !isVisible(path) {
-            steps.append((path, .link(path: path, target: target)))
+            steps.append((path, .link(path: path.text, target: target)))
         }
-        steps.sort {
-            ($0.path.split(separator: "/").count, $0.path) < ($1.path.split(separator: "/").count, $1.path)
-        }
+        steps.sort { ($0.path.parts.count, $0.path) < ($1.path.parts.count, $1.path) }
         return MountSpec(base: base, steps: steps.map(\.step) + last)
     }
 
@@ -106,19 +114,19 @@ struct FileLayout {
         }
     }
 
-    private func isVisible(_ path: String) -> Bool {
+    private func isVisible(_ path: PathName) -> Bool {
         switch surroundings(of: path) {
         case .nothing, .hidden: false
         case .shown, .host: true
         }
     }
 
-    private func surroundings(of path: String) -> Surroundings {
-        var folder = path[...]
-        while let slash = folder.lastIndex(of: "/"), slash != folder.startIndex {
-            folder = folder[..<slash]
-            if let showing = shown[String(folder)] { return .shown(showing.access) }
-            if hidden.contains(String(folder)) { return .hidden }
+    private func surroundings(of path: PathName) -> Surroundings {
+        var above = path.folder
+        while let folder = above, folder != "/" {
+            if let showing = shown[folder] { return .shown(showing.access) }
+            if hidden.contains(folder) { return .hidden }
+            above = folder.folder
         }
         switch base {
         case .empty: return .nothing
@@ -128,32 +136,32 @@ struct FileLayout {
     }
 
     /// The path without links, which are noted.
-    private mutating func follow(_ path: String) -> String {
-        var real = ""
-        var rest = path.split(separator: "/")[...]
+    private mutating func follow(_ path: String) -> PathName {
+        var real: PathName = "/"
+        var rest = PathName(path).parts[...]
         var count = 0
         while let name = rest.popFirst() {
             if name == "." { continue }
             if name == ".." {
-                real = real.lastIndex(of: "/").map { String(real[..<$0]) } ?? ""
+                real = real.folder ?? "/"
                 continue
             }
-            let next = real + "/" + name
+            let next = real.appending(name)
             guard count < Self.mostLinks, let target = link(next) else {
                 real = next
                 continue
             }
             count += 1
             links[next] = target
-            if target.hasPrefix("/") { real = "" }
-            rest = (target.split(separator: "/") + rest)[...]
+            if PathName(target).isAbsolute { real = "/" }
+            rest = (PathName(target).parts + rest)[...]
         }
-        return real.isEmpty ? "/" : real
+        return real
     }
 
-    private mutating func link(_ path: String) -> String? {
+    private mutating func link(_ path: PathName) -> String? {
         if let known = followed[path] { return known }
-        let target = files.link(path)
+        let target = files.link(path.text)
         followed[path] = .some(target)
         return target
     }

@@ -6,51 +6,17 @@ import BulkheadSandbox
 import Logging
 import Synchronization
 
-/// What one launch has to itself: its folder, its user, its cgroups, and what holds it.
-struct LaunchPlace: Sendable {
-    /// What is given back after the attempt.
-    var holdings: Holdings
-    var user: LaunchUser?
-    var cgroup: CgroupSpec
-    var namespaces: NamespaceSpec?
-    var files: LandlockPlan
-    var enforcement: [String]
-    var warnings: [String]
-}
-
-/// Why a place for a launch could not be made.
-struct PlaceError: Error, Sendable {
-    var message: String
-    var advice: String?
-    /// Whether time may mend it: the task then waits instead of failing.
-    var isPassing: Bool
-    /// Why the task fails where time does not.
-    var reason = ErrorReason.launchFailed
-
-    init(_ error: BulkheadError, isPassing: Bool) {
-        message = error.cause.map { "\(error.message): \($0)" } ?? error.message
-        advice = error.advice
-        self.isPassing = isPassing
-    }
-
-    init(_ message: String, advice: String?) {
-        self.message = message
-        self.advice = advice
-        isPassing = false
-    }
-}
-
 /// Makes ready what a launch needs of this host, and clears it away afterwards.
 final class LaunchPreparation: Sendable {
     let handlers: HandlerStore
     let cgroups: TaskCgroups
-    private let settings: SupervisorSettings
-    private let features: HostFeatures
-    private let scratch: ScratchFolders
-    private let users: DynamicUsers
-    private let logger: Logger
+    let settings: SupervisorSettings
+    let features: HostFeatures
+    let scratch: ScratchFolders
+    let users: DynamicUsers
+    let logger: Logger
     /// Working folders of attempts that an earlier supervisor began.
-    private let reclaimed = Mutex<Set<String>>([])
+    let reclaimed = Mutex<Set<String>>([])
 
     init(
         _ settings: SupervisorSettings,
@@ -267,134 +233,5 @@ final class LaunchPreparation: Sendable {
         if !plan.isEmpty { held.append("landlock \(features.landlockABI)") }
         if entry.policy.limits.cpu != nil { held.append("cpu by rlimit and count") }
         return held
-    }
-
-    // MARK: What the launcher and the handler are told
-
-    /// Everything that the launcher needs.
-    func spec(for entry: CatalogEntry, task: TaskRecord, place: LaunchPlace) -> LaunchSpec {
-        let policy = entry.policy
-        var spec = LaunchSpec(
-            attempt: UInt64(task.attempt),
-            executable: entry.handler.executable,
-            arguments: entry.handler.command(adding: policy.arguments),
-            environment: environment(entry, task, place),
-            workingFolder: place.holdings.scratch
-        )
-        spec.task = task.id.text
-        spec.timeoutNanoseconds = UInt64(policy.timeout?.wholeNanoseconds ?? 0)
-        spec.graceNanoseconds = UInt64(policy.grace.wholeNanoseconds)
-        spec.cpuNanoseconds = UInt64(policy.limits.cpu?.wholeNanoseconds ?? 0)
-        spec.openFiles = policy.limits.openFiles.map { UInt64($0) }
-        spec.fileSizeBytes = policy.limits.fileSize.map { UInt64($0) }
-        spec.user = place.user
-        spec.cgroup = place.cgroup
-        spec.namespaces = place.namespaces
-        spec.landlock = place.files.spec
-        spec.filter = entry.sandbox.filterSpec
-        spec.eventLineBytes = UInt32(settings.resultLimit + Limits.eventLineSlackBytes)
-        return spec
-    }
-
-    private func environment(_ entry: CatalogEntry, _ task: TaskRecord, _ place: LaunchPlace) -> [String] {
-        var variables: [EnvironmentVariable] = [
-            EnvironmentVariable(name: "PATH", value: HandlerStore.searchPath.joined(separator: ":")),
-            EnvironmentVariable(name: "LANG", value: "C.UTF-8"),
-            EnvironmentVariable(name: "HOME", value: place.holdings.scratch),
-            EnvironmentVariable(name: "TMPDIR", value: place.holdings.scratch),
-            EnvironmentVariable(name: "BULKHEAD_TASK_ID", value: task.id.text),
-            EnvironmentVariable(name: "BULKHEAD_TASK_TYPE", value: task.type.name),
-            EnvironmentVariable(name: "BULKHEAD_RUN", value: "\(task.run)"),
-            EnvironmentVariable(name: "BULKHEAD_ATTEMPT", value: "\(task.attempt)"),
-            EnvironmentVariable(name: "BULKHEAD_SCRATCH", value: place.holdings.scratch),
-            EnvironmentVariable(name: "BULKHEAD_EVENTS_FD", value: "3"),
-            EnvironmentVariable(name: "BULKHEAD_PLUGIN_DIR", value: settings.pluginsFolder),
-        ]
-        if let deadline = deadline(entry, task) {
-            variables.append(EnvironmentVariable(name: "BULKHEAD_DEADLINE", value: deadline.description))
-        }
-        let added = Set(entry.policy.environment.map(\.name))
-        return (variables.filter { !added.contains($0.name) } + entry.policy.environment)
-            .map { "\($0.name)=\($0.value)" }
-    }
-
-    /// What keeps the attempt's user from other supervisors, where it is one of our range.
-    func userBlock(of holdings: Holdings) -> UserBlock? { holdings.dynamicUser.flatMap(users.block(of:)) }
-
-    /// The handler's input: one JSON object, and a line's end so that a shell's `read` takes it whole.
-    func input(for entry: CatalogEntry, task: TaskRecord) -> [UInt8] {
-        var object: JSONObject = [
-            "protocol": 1, "id": .string(task.id.text), "type": .string(task.type.name),
-            "run": .integer(task.run), "attempt": .integer(task.attempt), "params": task.params,
-        ]
-        object["metadata"] = task.metadata
-        object["deadline"] = deadline(entry, task).map { .string($0.description) }
-        return JSONValue.object(object).bytes + [UInt8(ascii: "\n")]
-    }
-
-    private func deadline(_ entry: CatalogEntry, _ task: TaskRecord) -> Timestamp? {
-        guard let timeout = entry.policy.timeout, let start = task.startedAt else { return nil }
-        return start + timeout
-    }
-
-    // MARK: The end
-
-    /// The name of an attempt's control groups.
-    static func group(of task: TaskID, attempt: Int) -> String { "\(task.text)-\(attempt)" }
-
-    /// Takes note of what an attempt of an earlier supervisor holds.
-    func reclaim(_ holdings: Holdings) {
-        reclaimed.withLock { _ = $0.insert(holdings.scratch) }
-        handlers.hold(holdings.handler)
-        if let user = holdings.dynamicUser, !users.reclaim(user) {
-            logger.warning(
-                "another supervisor may give a running attempt's user to one of its own",
-                metadata: ["user": "\(user)"]
-            )
-        }
-    }
-
-    /// Gives back what an attempt held; the folder's content goes in the background.
-    func remove(_ holdings: Holdings) {
-        reclaimed.withLock { _ = $0.remove(holdings.scratch) }
-        handlers.release(holdings.handler)
-        scratch.remove(holdings.scratch)
-        if let user = holdings.dynamicUser { users.giveBack(user) }
-    }
-
-    /// Ends what is left of an attempt whose launcher is gone, or cannot be spoken to.
-    func endTree(
-        of group: String,
-        scratch: String?,
-        process: ProcessMark?,
-        launcher: ProcessMark
-    ) async {
-        if ProcessIdentity.kill(launcher) {
-            _ = await ProcessIdentity.waitForEnd(of: launcher, atMost: Self.patience)
-        }
-        await cgroups.end(named: group)
-        var isEnded = true
-        if let process { isEnded = await ProcessTree.end(handler: process, atMost: Self.patience) }
-        if let scratch {
-            isEnded = await ProcessTree.end(withScratch: scratch, atMost: Self.patience) && isEnded
-        }
-        if !isEnded {
-            logger.error(
-                "processes of a lost attempt did not end at SIGKILL (stuck in the kernel)",
-                metadata: ["launcher": "\(launcher.pid)"]
-            )
-        }
-    }
-
-    /// How long the kernel may take to end what was killed.
-    private static let patience: Duration = .seconds(5)
-
-    /// Removes what attempts of an earlier supervisor on the same state folder have left, and none still uses.
-    func sweepScratch() { scratch.sweep(keeping: reclaimed.withLock { $0 }) }
-
-    /// Waits for the removals that are under way.
-    func finish() async {
-        await scratch.finishRemovals()
-        cgroups.close()
     }
 }

@@ -1,3 +1,4 @@
+import BulkheadCore
 import BulkheadHost
 import BulkheadLaunch
 import BulkheadPolicy
@@ -114,16 +115,17 @@ struct NamespacePlan {
     /// Folders come first, so that the first of them holds what lies in the place of files.
     private var masks: [MountStep] {
         guard let preset = policy.sandbox.preset.rules.files else { return [] }
-        let given = preset.read + preset.readFolders + policy.sandbox.read + policy.sandbox.write
-        guard !given.contains(where: { $0 == FileRules.procFolder || $0 == "/" }) else { return [] }
-        func isOpen(_ path: String) -> Bool { given.contains { path == $0 || path.hasPrefix($0 + "/") } }
-        func holdsOpen(_ path: String) -> Bool { given.contains { $0.hasPrefix(path + "/") } }
+        let texts = preset.read + preset.readFolders + policy.sandbox.read + policy.sandbox.write
+        let given = texts.map { PathName($0) }
+        guard !given.contains(where: { FileRules.procPath.isIn($0) }) else { return [] }
+        func isOpen(_ path: PathName) -> Bool { given.contains { path.isIn($0) } }
+        func holdsOpen(_ path: PathName) -> Bool { given.contains { $0.isBelow(path) } }
         let hidden = procEntries.filter { entry in
-            guard !isOpen(entry.path) else { return false }
-            let folder = entry.path.prefix(upTo: entry.path.lastIndex(of: "/") ?? entry.path.startIndex)
+            let path = PathName(entry.path)
+            guard !isOpen(path) else { return false }
             // What lies deeper is hidden with its folder, unless something beside it is given.
-            if folder != FileRules.procFolder { return holdsOpen(String(folder)) }
-            return !holdsOpen(entry.path)
+            if let folder = path.folder, folder != FileRules.procPath { return holdsOpen(folder) }
+            return !holdsOpen(path)
         }
         return (hidden.filter(\.isFolder) + hidden.filter { !$0.isFolder })
             .map { .mask(path: $0.path, isFolder: $0.isFolder) }
@@ -135,7 +137,7 @@ struct NamespacePlan {
         for rule in plan.allowed {
             guard !isProc(rule.path), rule.path != FileRules.sharedMemoryFolder else { continue }
             let access: BindAccess =
-                if rule.path.hasPrefix("/dev/") {
+                if PathName(rule.path).isBelow("/dev") {
                     .device
                 } else if !rule.access.isDisjoint(with: [.change, .writeFile]) { .write } else {
                     rule.access.contains(.execute) ? .execute : reading
@@ -167,6 +169,6 @@ struct NamespacePlan {
     }
 
     private func isProc(_ path: String) -> Bool {
-        path == FileRules.procFolder || path.hasPrefix(FileRules.procFolder + "/")
+        PathName(path).isIn(FileRules.procPath)
     }
 }

@@ -15,8 +15,6 @@ actor PoolMirror {
     private var writer: Task<Void, Never>?
 
     private static let pause: Duration = .seconds(1)
-    /// What a count may be, so that it can be counted on.
-    private static let counts = 0...Int64(Int32.max)
 
     init(folder: StateFolder, logger: Logger) {
         self.folder = folder
@@ -67,15 +65,11 @@ actor PoolMirror {
 
     private func write() {
         isBehind = false
-        var object = JSONObject()
-        for (name, health) in pools.sorted(by: { $0.key < $1.key }) where health != PoolHealth() {
-            object[name.name] = Self.value(health)
-        }
         do {
-            if object.members.isEmpty {
-                try folder.removeRuntime()
+            if let bytes = PoolHealthText.bytes(of: pools) {
+                try folder.writeRuntime(bytes)
             } else {
-                try folder.writeRuntime(JSONValue.object(["pools": .object(object)]).bytes)
+                try folder.removeRuntime()
             }
         } catch {
             logger.warning("runtime.json could not be written", metadata: ["error": "\(error)"])
@@ -85,31 +79,10 @@ actor PoolMirror {
     private func read() -> [PoolName: PoolHealth] {
         do {
             guard let bytes = try folder.readRuntime() else { return [:] }
-            let members = try JSONParser.parse(bytes)["pools"]?.object?.members ?? []
-            return Dictionary(uniqueKeysWithValues: members.compactMap(Self.pool))
+            return try PoolHealthText.read(bytes)
         } catch {
             logger.warning("runtime.json could not be read", metadata: ["error": "\(error)"])
             return [:]
         }
-    }
-
-    private static func value(_ health: PoolHealth) -> JSONValue {
-        var object: JSONObject = [
-            "failures": .integer(health.failures), "backoffs": .integer(health.backoffs),
-        ]
-        object["backoffUntil"] = health.backoffUntil.map { .string($0.description) }
-        return .object(object)
-    }
-
-    private static func pool(_ member: JSONObject.Member) -> (PoolName, PoolHealth)? {
-        guard let name = try? PoolName(member.name),
-            let failures = member.value["failures"]?.integer, counts.contains(failures),
-            let backoffs = member.value["backoffs"]?.integer, counts.contains(backoffs)
-        else { return nil }
-        var health = PoolHealth()
-        health.failures = Int(failures)
-        health.backoffs = Int(backoffs)
-        health.backoffUntil = member.value["backoffUntil"]?.string.flatMap { try? Timestamp($0) }
-        return (name, health)
     }
 }

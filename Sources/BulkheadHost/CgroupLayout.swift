@@ -1,3 +1,5 @@
+import BulkheadCore
+
 /// Which control group hierarchies this process sees, and where it is in them.
 public struct CgroupLayout: Sendable, Equatable {
     /// One hierarchy.
@@ -76,6 +78,7 @@ public struct CgroupLayout: Sendable, Equatable {
     private static func relative(_ path: String, to root: String) -> String? {
         if root == "/" { return path == "/" ? "" : path }
         if path == root { return "" }
-        return path.hasPrefix(root + "/") ? String(path.dropFirst(root.count)) : nil
+        guard PathName(path).isBelow(PathName(root)) else { return nil }
+        return String(decoding: path.utf8.dropFirst(root.utf8.count), as: UTF8.self)
     }
 }

@@ -47,7 +47,7 @@ public struct FolderFacts: Sendable, Equatable {
     public static func look(at path: String) -> FolderFacts {
         var place = path
         while place != "/", (try? FileStatus.of(place, at: AT_FDCWD, 0)) == nil {
-            place = "/" + place.split(separator: "/").dropLast().joined(separator: "/")
+            place = PathName(place).folder?.text ?? "/"
         }
         let mount = (try? FileStatus.of(place, at: AT_FDCWD, 0)).flatMap {
             MountTable.current().mount(numbered: $0.mount)

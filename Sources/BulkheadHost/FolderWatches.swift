@@ -1,3 +1,4 @@
+import BulkheadCore
 import CLinux
 import Foundation
 
@@ -36,7 +37,7 @@ struct FolderWatches: ~Copyable {
 
     init(paths: [String]) {
         let here = FileManager.default.currentDirectoryPath
-        self.paths = paths.map { $0.hasPrefix("/") ? $0 : here + "/" + $0 }
+        self.paths = paths.map { PathName($0).isAbsolute ? $0 : here + "/" + $0 }
         let number = inotify_init1(Int32(IN_CLOEXEC) | Int32(IN_NONBLOCK))
         queue = number >= 0 ? OpenDescriptor(owning: number) : nil
         descriptor = number
@@ -81,7 +82,7 @@ struct FolderWatches: ~Copyable {
     /// Watches each folder on the way first, so that nothing can appear unseen between two steps.
     private mutating func watch(_ path: String, _ wanted: inout [Int32: Interest]) {
         var folder = "/"
-        for name in path.split(separator: "/").map(String.init) {
+        for name in PathName(path).parts {
             if let number = add(folder, Self.steps) { wanted[number, default: Interest()].names.insert(name) }
             folder += (folder == "/" ? "" : "/") + name
         }

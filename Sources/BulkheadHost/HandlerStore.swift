@@ -47,7 +47,7 @@ public final class HandlerStore: Sendable {
         try Self.check(status, path)
         let head = try Self.head(of: file, path)
         let execution = try interpreters.execution(of: head, size: status.size, path: path)
-        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let name = PathName(path).name
         let digest: String
         if let known = knownDigest(path, name, status) {
             digest = known

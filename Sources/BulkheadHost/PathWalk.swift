@@ -32,7 +32,9 @@ struct PathWalk: ~Copyable {
         original = path
         self.code = code
         folder = root
-        rest = Self.steps(path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path)
+        rest = Self.steps(
+            PathName(path).isAbsolute ? path : FileManager.default.currentDirectoryPath + "/" + path
+        )
     }
 
     private static func begin(_ path: String, _ code: BulkheadError.Code) throws(BulkheadError) -> PathWalk {
@@ -100,7 +102,7 @@ struct PathWalk: ~Copyable {
     }
 
     private static func steps(_ path: String) -> [String] {
-        path.split(separator: "/").filter { $0 != "." }.map(String.init).reversed()
+        PathName(path).parts.filter { $0 != "." }.reversed()
     }
 
     private var here: String { "/" + names.joined(separator: "/") }
@@ -158,7 +160,7 @@ struct PathWalk: ~Copyable {
         guard links <= Self.linkLimit else { throw Self.unreachable(original, SystemFailure(ELOOP), code) }
         do throws(SystemFailure) {
             let target = try Self.target(of: name, in: folder.number)
-            if target.hasPrefix("/") {
+            if PathName(target).isAbsolute {
                 folder = try OpenDescriptor.open("/", Linux.pathOnly | O_DIRECTORY)
                 names = []
             }

@@ -89,11 +89,9 @@ public final class ScratchFolders: Sendable {
 
     /// Removes a working folder in the background; what cannot be removed is reported.
     public func remove(_ path: String) {
-        guard path.hasPrefix(tasksFolder + "/") else {
-            return report("\(path) is no scratch folder of ours, so it is not removed")
-        }
-        let name = String(path.dropFirst(tasksFolder.utf8.count + 1))
-        guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else {
+        let folder = PathName(path)
+        let name = folder.name
+        guard folder == PathName(tasksFolder).appending(name), name != ".", name != ".." else {
             return report("\(path) is no scratch folder of ours, so it is not removed")
         }
         removals.async { [tasksFolder, report] in
@@ -174,10 +172,10 @@ enum ScratchRoot {
     }
 
     private static func checkPlace(_ path: String, state: String) throws(BulkheadError) {
-        if (path + "/").hasPrefix(state + "/") {
+        if PathName(path).isIn(PathName(state)) {
             throw refusal(path, "lies in the state folder, which is closed to handlers")
         }
-        if (path + "/").hasPrefix("/run/") {
+        if PathName(path).isIn("/run") {
             throw refusal(path, "lies in /run, which is memory and often forbids execution")
         }
     }
@@ -197,7 +195,7 @@ enum ScratchRoot {
     /// Handlers that run as users of their own must get through to their working folders.
     private static func checkPassage(_ path: String) throws(BulkheadError) {
         var folder = ""
-        for name in path.split(separator: "/") {
+        for name in PathName(path).parts {
             folder += "/" + name
             guard let status = try? FileStatus.of(folder), status.mode & 0o001 == 0 else { continue }
             throw BulkheadError(

@@ -1,3 +1,5 @@
+import BulkheadCore
+
 /// The first line of a script, read as the kernel reads it.
 struct Shebang: Equatable {
     /// Why the line names no interpreter.
@@ -34,7 +36,7 @@ struct Shebang: Equatable {
         guard line.last != UInt8(ascii: "\r") else { throw .carriageReturn }
         guard !path.isEmpty else { throw .empty }
         let interpreter = String(decoding: path, as: UTF8.self)
-        guard interpreter.hasPrefix("/") else { throw .relative(interpreter) }
+        guard PathName(interpreter).isAbsolute else { throw .relative(interpreter) }
         var rest = words[path.endIndex...].drop(while: isBlank)
         while let last = rest.last, isBlank(last) { rest.removeLast() }
         return Shebang(

@@ -76,8 +76,8 @@ extension StateFolder {
     ]
 
     private static func make(_ path: String) throws(BulkheadError) {
-        var made = path.hasPrefix("/") ? "/" : ""
-        let names = path.split(separator: "/").filter { $0 != "." }
+        var made = PathName(path).isAbsolute ? "/" : ""
+        let names = PathName(path).parts.filter { $0 != "." }
         for (index, name) in names.enumerated() {
             made += name
             let mode: mode_t = index == names.count - 1 ? 0o700 : 0o755

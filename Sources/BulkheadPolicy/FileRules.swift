@@ -1,3 +1,5 @@
+public import BulkheadCore
+
 /// The files that a preset opens to a handler, beyond what its policy and its launch add.
 public struct FileRules: Sendable, Hashable {
     /// Folders whose files may be read and executed.
@@ -33,6 +35,8 @@ public struct FileRules: Sendable, Hashable {
 
     /// Where processes show themselves.
     public static let procFolder = "/proc"
+    /// The same, to compare with.
+    public static let procPath = PathName(procFolder)
     /// Where POSIX shared memory and semaphores lie.
     public static let sharedMemoryFolder = "/dev/shm"
 
@@ -42,7 +46,8 @@ public struct FileRules: Sendable, Hashable {
     /// - Returns: Whether it is one of the secrets; what lies below one is not asked for.
     public func isSecret(_ path: String) -> Bool {
         secrets.contains { secret in
-            secret.hasSuffix("*") ? path.hasPrefix(secret.dropLast()) : path == secret
+            secret.utf8.last == UInt8(ascii: "*")
+                ? path.utf8.starts(with: secret.utf8.dropLast()) : PathName(path) == PathName(secret)
         }
     }
 
@@ -50,5 +55,7 @@ public struct FileRules: Sendable, Hashable {
     ///
     /// - Parameter path: The path relative to the folder, such as `ssl`.
     /// - Returns: Whether it must be given entry by entry.
-    public func holdsSecret(_ path: String) -> Bool { secrets.contains { $0.hasPrefix(path + "/") } }
+    public func holdsSecret(_ path: String) -> Bool {
+        secrets.contains { PathName($0).isBelow(PathName(path)) }
+    }
 }

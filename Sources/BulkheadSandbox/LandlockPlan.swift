@@ -1,3 +1,4 @@
+import BulkheadCore
 public import BulkheadPolicy
 
 /// A path that a handler may use, and how.
@@ -119,7 +120,7 @@ extension LandlockPlan {
 private struct RuleList {
     let files: FileView
     private(set) var rules: [LandlockRule] = []
-    private var positions: [String: Int] = [:]
+    private var positions: [PathName: Int] = [:]
 
     init(files: FileView) {
         self.files = files
@@ -130,8 +131,8 @@ private struct RuleList {
         let kind = asFolder ? .folder : files.kind(path)
         if kind == nil, isOptional { return }
         let given = kind == .folder ? access : access.intersection(.forFiles)
-        guard let position = positions[path] else {
-            positions[path] = rules.count
+        guard let position = positions[PathName(path)] else {
+            positions[PathName(path)] = rules.count
             rules.append(LandlockRule(path: path, access: given, isOptional: isOptional))
             return
         }
@@ -146,11 +147,12 @@ private struct RuleList {
     mutating func add(_ preset: FileRules, user: LandlockUser, _ namespaces: NamespaceHold) {
         for path in preset.readExecute { add(path, [.read, .execute], isOptional: true) }
         // With a /proc of its own a handler may look into all of it.
-        let replaced = namespaces.contains(.proc) ? FileRules.procFolder + "/" : nil
-        for path in preset.read + preset.readFolders where replaced.map({ !path.hasPrefix($0) }) ?? true {
+        let hasOwnProc = namespaces.contains(.proc)
+        for path in preset.read + preset.readFolders
+        where !hasOwnProc || !PathName(path).isIn(FileRules.procPath) {
             add(path, .read, isOptional: true)
         }
-        if replaced != nil { add(FileRules.procFolder, .read, isOptional: false) }
+        if hasOwnProc { add(FileRules.procFolder, .read, isOptional: false) }
         if namespaces.contains(.sharedMemory) {
             add(FileRules.sharedMemoryFolder, .write, isOptional: false, asFolder: true)
         }

@@ -83,3 +83,15 @@ extension Extent {
         owed = first..<end
     }
 }
+
+extension MessageName.Place {
+    /// The stretch of the task with this key.
+    func extent(ofTask key: Int64) -> Extent {
+        Extent(
+            arrival: arrival,
+            stream: Extent.Stream(task: key, attempt: attempt, channel: channel),
+            offset: offset,
+            length: end - offset
+        )
+    }
+}

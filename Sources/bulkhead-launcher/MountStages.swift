@@ -195,7 +195,8 @@ extension MountStages {
     }
 
     private func makeFolder(above path: String, _ step: NamespaceStep) {
-        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+        // By bytes: a slash and a combining mark behind it are one character.
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")), slash != path.startIndex else { return }
         let folder = String(path[..<slash])
         if unsafe access(folder, F_OK) != 0 { make(folder, isFolder: true, step) }
     }

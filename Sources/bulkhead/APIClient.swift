@@ -110,7 +110,7 @@ struct APIClient: Sendable {
             return Failure(.ownFault, "what answers at \(socket.path) said HTTP \(answer.status)")
         }
         var message = problem.detail
-        if let advice = problem.advice { message += " (\(advice))" }
+        if let advice = problem.advice { message = BulkheadError.words(message, advice: advice) }
         if let wait = problem.retryAfterSeconds { message += "; try again in \(wait) s" }
         return Failure(status, message)
     }

@@ -30,8 +30,8 @@ struct PathSetting: SettingValue {
 
     /// The path from the root: `..` stays, since only the file system knows what is above a link.
     static func absolute(_ path: String, below folder: String) -> String {
-        let whole = path.hasPrefix("/") ? path : folder + "/" + path
-        let parts = whole.split(separator: "/").filter { $0 != "." }
+        let whole = PathName(path).isAbsolute ? path : folder + "/" + path
+        let parts = PathName(whole).parts.filter { $0 != "." }
         return "/" + parts.joined(separator: "/")
     }
 }

@@ -74,7 +74,7 @@ struct Settings {
             )
         }
         guard let scratch else { return }
-        for closed in [state, "/run"] where (scratch + "/").hasPrefix(closed + "/") {
+        for closed in [state, "/run"] where PathName(scratch).isIn(PathName(closed)) {
             throw sources.error(
                 .scratch,
                 BulkheadError(

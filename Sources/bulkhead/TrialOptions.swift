@@ -39,14 +39,14 @@ struct TrialOptions: ParsableArguments {
     private static func handler(_ name: String, in plugins: String) throws -> (String, TaskType) {
         var isFolder = false
         let isThere = FileManager.default.fileExists(atPath: name, isDirectory: &isFolder)
-        guard name.contains("/") || isThere && !isFolder else { return (plugins, try TaskType(name)) }
+        guard name.utf8.contains(UInt8(ascii: "/")) || isThere && !isFolder else {
+            return (plugins, try TaskType(name))
+        }
         guard isThere, !isFolder else { throw Failure(.notFound, "there is no handler \(name)") }
-        let path = PathSetting.absolute(name, below: FileManager.default.currentDirectoryPath)
-        let parts = path.split(separator: "/")
-        let file = String(parts.last ?? "")
+        let path = PathName(PathSetting.absolute(name, below: FileManager.default.currentDirectoryPath))
+        let file = path.name
         let dot = file.lastIndex(of: ".") ?? file.endIndex
-        let folder = "/" + parts.dropLast().joined(separator: "/")
-        return (folder, try TaskType(String(file[..<dot])))
+        return (path.folder?.text ?? "/", try TaskType(String(file[..<dot])))
     }
 
     private static func policyPath(of type: TaskType, in folder: String) -> String? {
@@ -67,7 +67,7 @@ struct TrialSubject: Sendable {
 
     /// The policy's file as its author knows it, also where there is none yet.
     var policyFile: String {
-        policyPath.map { $0.split(separator: "/").suffix(2).joined(separator: "/") }
+        policyPath.map { PathName($0).parts.suffix(2).joined(separator: "/") }
             ?? "policies/\(type).yaml"
     }
 

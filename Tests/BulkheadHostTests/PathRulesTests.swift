@@ -103,6 +103,18 @@ struct PathRulesTests {
         _ = try PathRules.openFile(path)
     }
 
+    @Test("a folder above is checked too where the next name begins with a combining mark")
+    func combiningMark() throws {
+        let folder = try HostFolder()
+        let open = try folder.folder("open", mode: 0o777)
+        let below = open + "/\u{301}plugins"
+        try SystemFailure.checkErrno(unsafe mkdir(below, 0o755))
+        let error = refusal { () throws(BulkheadError) in try PathRules.checkFolder(below) }
+        #expect(error?.message == "\(open) is writable by everybody (mode 0777)")
+        try folder.setMode("open", 0o755)
+        #expect(try PathRules.checkFolder(below).utf8.elementsEqual(below.utf8))
+    }
+
     @Test("a sticky folder cannot itself be the plugins folder")
     func stickyEnd() throws {
         let folder = try HostFolder()

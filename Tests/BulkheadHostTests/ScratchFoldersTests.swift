@@ -144,7 +144,13 @@ struct ScratchFoldersTests {
     func roots() throws {
         try folder.folder("open", mode: 0o777)
         #expect(refused(folder("open"))?.message == "\(folder("open")) is writable by everybody (mode 0777)")
-        #expect(refused(folder("state/scratch"))?.message.contains("lies in the state folder") == true)
+        for name in ["scratch", "\u{301}scratch"] {
+            let error = refused(folder("state/" + name))
+            #expect(
+                error?.message.contains("lies in the state folder") == true,
+                "a combining mark hides a slash"
+            )
+        }
         #expect(refused(folder("no/scratch"))?.message.hasSuffix("no/scratch cannot be made") == true)
         #expect(refused("/run")?.code == .invalidSetting)
         try folder.file("file", "x")

@@ -26,8 +26,37 @@ struct FuzzCorpusTests {
         seeds["reports"] = ChildReportTests.reports.flatMap(\.bytes)
         seeds["stat"] = Array(ProcessStatTests.line.utf8)
         seeds["oom"] = Array("low 0\nhigh 0\nmax 5\noom 2\noom_kill 3\noom_group_kill 0\n".utf8)
+        seeds["elf"] = elf
+        seeds["script"] = Array(" /usr/bin/env -S python3 -u 'a b'\nprint()\n".utf8)
+        seeds["namespaces"] = Array("direct pid=1 mounts=1 network=1 ipc=1".utf8)
+        seeds["mounts"] = Array(
+            "25 1 0:23 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n0::/a\\040b\n"
+                .utf8
+        )
+        seeds["status"] = Array("Name:\tx\nCapInh:\t0\nCapEff:\t00000000000000c1\n".utf8)
         seeds["lines"] = Array("{}\n\n{\"result\":1}\nlonger than the bound\nend".utf8)
         return seeds
+    }
+
+    /// What follows the first six bytes of an x86-64 program that names its loader.
+    private static var elf: [UInt8] {
+        func number(_ value: UInt64, _ bytes: Int) -> [UInt8] {
+            (0..<bytes).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
+        }
+        let loader = Array("/lib64/ld-linux-x86-64.so.2\0".utf8)
+        var file = [UInt8](repeating: 0, count: 120) + loader
+        func put(_ value: UInt64, _ bytes: Int, at place: Int) {
+            file.replaceSubrange(place..<place + bytes, with: number(value, bytes))
+        }
+        put(3, 2, at: 16)
+        put(62, 2, at: 18)
+        put(64, 8, at: 32)
+        put(56, 2, at: 54)
+        put(1, 2, at: 56)
+        put(3, 4, at: 64)
+        put(120, 8, at: 72)
+        put(UInt64(loader.count), 8, at: 96)
+        return Array(file.dropFirst(6))
     }
 
     @Test("every sample is in the corpus as it is encoded now")

@@ -256,4 +256,16 @@ struct LandlockPlanTests {
         #expect(!entries.contains { $0.name == "." || $0.name == ".." })
         #expect(FileView.host.entries("/no/such/path").isEmpty)
     }
+
+    @Test("of two spellings of one name each has its own rights")
+    func spellings() throws {
+        let (composed, decomposed) = ("/srv/\u{e9}", "/srv/e\u{301}")
+        var policy = SandboxPolicy()
+        policy.read = [composed]
+        policy.write = [decomposed]
+        let rules = try plan(policy).rules.filter { $0.path.utf8.starts(with: "/srv/".utf8) }
+        let written = rules.filter { $0.access.contains(.writeFile) }
+        #expect(rules.contains { $0.path.utf8.elementsEqual(composed.utf8) })
+        #expect(written.count == 1 && written.allSatisfy { $0.path.utf8.elementsEqual(decomposed.utf8) })
+    }
 }

@@ -132,7 +132,7 @@ extension EndToEnd {
             #expect((task.text("status"), task.reason) == ("failed", "exit"))
             #expect(task["error"]?["exitCode"] == 65)
             #expect(task.message.contains("no such luck"))
-            try await expectWhole(bench, task, beyond: 20)
+            try await expectWhole(bench, task, beyond: 19)
             #expect(try await bench.bulkhead("logs", id, "--stream", "stderr").err.hasSuffix("bye\n"))
             #expect(try await recovery(bench)?[launcherIsGone ? "recorded" : "adopted"] == 1)
             #expect(try await bench.eventually { records(bench).isEmpty && bench.launchers.isEmpty })

@@ -13,10 +13,11 @@ extension Workbench {
     static func serving(
         _ arguments: [String] = [],
         as user: SupervisorUser = .own,
+        without withheld: Set<WithheldFeature> = [],
         prepare: (Workbench) throws -> Void = { _ in },
         _ body: (Workbench) async throws -> Void
     ) async throws {
-        let bench = try Workbench(as: user)
+        let bench = try Workbench(as: user, without: withheld)
         try prepare(bench)
         try await bench.serving(arguments, body)
     }

@@ -8,9 +8,30 @@ import Testing
 struct HostileAttempts {
     /// Under whom the supervisor runs.
     let user: SupervisorUser
+    /// What its host lacks.
+    var withheld: Set<WithheldFeature> = []
+
+    /// Runs a supervisor with the handler `hostile` under as many names as there are policies for it.
+    static func serving(
+        _ attempts: HostileAttempts,
+        _ policies: [String: String] = ["hostile": ""],
+        prepare: (Workbench) throws -> Void = { _ in },
+        _ body: (Workbench) async throws -> Void
+    ) async throws {
+        try await Workbench.serving(as: attempts.user, without: attempts.withheld) { bench in
+            let file = Workbench.checkout + "/Tests/Fixtures/handlers/hostile.py"
+            for (name, policy) in policies {
+                try FileManager.default.copyItem(atPath: file, toPath: "\(bench.plugins)/\(name).py")
+                if !policy.isEmpty { try bench.policy(name, policy) }
+            }
+            try prepare(bench)
+        } _: { bench in
+            try await body(bench)
+        }
+    }
 
     /// What became of each attempt of the handler `hostile`, beside the attempt.
-    private static func tried(
+    static func tried(
         _ bench: Workbench,
         _ attempts: [JSONValue],
         as type: String = "hostile"
@@ -36,9 +57,7 @@ struct HostileAttempts {
         #if arch(x86_64)
         calls += ["iopl", "ioperm"]
         #endif
-        try await Workbench.serving(as: user) { bench in
-            try bench.behaviour("hostile")
-        } _: { bench in
+        try await Self.serving(self) { bench in
             let (outcomes, task) = try await Self.tried(bench, calls.map { ["call", .string($0)] })
             for (attempt, outcome) in outcomes { #expect(outcome == "EPERM", "\(attempt)") }
             for name in calls { #expect(task.denied[name] == 1, "\(name) is not in the record") }
@@ -47,44 +66,41 @@ struct HostileAttempts {
     }
 
     func ownNamespaces() async throws {
-        try await Workbench.serving(as: user) { bench in
-            try bench.behaviour("hostile")
-            try bench.handler(
-                "pure",
-                String(
-                    contentsOfFile: Workbench.checkout + "/Tests/Fixtures/handlers/hostile.py",
-                    encoding: .utf8
-                )
-            )
-            try bench.policy("pure", "sandbox: {preset: compute}\n")
-        } _: { bench in
+        let policies = ["hostile": "", "pure": "sandbox: {preset: compute}\n"]
+        try await Self.serving(self, policies) { bench in
             let (outcomes, task) = try await Self.tried(
                 bench,
                 [["unshare-user"], ["clone-user"], ["clone3-user"], ["own-listener"]]
             )
             #expect(outcomes.map(\.outcome) == ["EPERM", "EPERM", "ENOSYS", "EPERM"])
             #expect(task.denied["clone"] == 1 && task.denied["seccomp"] == 1)
-            let (pure, _) = try await Self.tried(
+            // Whoever withholds namespaces denies the call first.
+            #expect(withheld.contains(.namespaces) || task.denied["unshare"] == 1)
+            let (pure, record) = try await Self.tried(
                 bench,
-                [["call", "memfd_create"], ["call", "seccomp"]],
+                [
+                    ["fexecve"], ["exec-file"], ["call", "memfd_create"], ["call", "seccomp"],
+                    ["own-listener"],
+                ],
                 as: "pure"
             )
-            #expect(pure.map(\.outcome) == ["EPERM", "EPERM"])
+            #expect(pure.map(\.outcome) == Array(repeating: "EPERM", count: 5))
+            #expect(record.denied["memfd_create"] == 2 && record.denied["seccomp"] == 2, "\(record.text)")
+            #expect(record.denied["execve"] ?? 0 >= 1, "\(record.text)")
         }
     }
 
     func foreignEntries() async throws {
-        try await Workbench.serving(as: user) { bench in
-            try bench.behaviour("hostile")
-        } _: { bench in
-            let (unknown, _) = try await Self.tried(
+        try await Self.serving(self) { bench in
+            let (unknown, record) = try await Self.tried(
                 bench,
                 [
                     ["number", 700], ["number", 1_000_000], ["tiocsti", 0x5412],
-                    ["tiocsti", 0x1_0000_5412],
+                    ["tiocsti", 0x1_0000_5412], ["tiocsti", 0x541C], ["tiocsti", 0x1_0000_541C],
                 ]
             )
-            #expect(unknown.map(\.outcome) == ["ENOSYS", "ENOSYS", "EPERM", "EPERM"])
+            #expect(unknown.map(\.outcome) == ["ENOSYS", "ENOSYS", "EPERM", "EPERM", "EPERM", "EPERM"])
+            #expect(record.denied["ioctl"] == 4, "\(record.text)")
             #if arch(x86_64)
             // i386's mkdir, and x32's getpid.
             for attempt in [["int80", 39], ["number", 0x4000_0027]] as [JSONValue] {
@@ -97,9 +113,10 @@ struct HostileAttempts {
         }
     }
 
-    func neighbours() async throws {
-        try await Workbench.serving(as: user) { bench in
-            try bench.behaviour("hostile")
+    /// Tries the supervisor and a neighbour, confined by the policy or held by namespaces and users alone.
+    func neighbours(isConfined: Bool = true) async throws {
+        let policies = ["hostile": isConfined ? "" : "sandbox: {preset: unconfined}\n"]
+        try await Self.serving(self, policies) { bench in
             try bench.gatedHandler("neighbour", "echo secret > file; pwd; gate go; cat file")
         } _: { bench in
             let neighbour = try await bench.submit("neighbour")
@@ -116,39 +133,46 @@ struct HostileAttempts {
                 1,
             ]
             for pid in victims {
-                let number = JSONValue.integer(pid)
-                let proc = "/proc/\(pid)/"
-                let files = ["environ", "mem", "maps", "cmdline", "fd/0", "root/etc/hostname"]
-                let attempts: [JSONValue] =
-                    ["signal", "kill", "tgkill", "pidfd", "pidfd-getfd", "ptrace-attach", "peek"].map {
-                        [.string($0), number]
-                    } + files.map { ["read", .string(proc + $0)] } + [["list", .string(proc + "fd")]]
+                let (outcomes, task) = try await Self.tried(bench, Self.attacks(on: pid))
                 // In a pid namespace of its own these numbers may be the handler's own processes.
-                let (outcomes, task) = try await Self.tried(bench, attempts)
                 for (attempt, outcome) in outcomes where pid > 10 {
                     #expect(outcome != "done", "\(attempt) \(task.text)")
                 }
+                let traces = ["ptrace", "process_vm_readv", "process_vm_writev"]
+                #expect(!isConfined || traces.allSatisfy { task.denied[$0] == 1 }, "\(task.text)")
             }
             let (outcomes, _) = try await Self.tried(
                 bench,
                 [
                     ["list", .string(String(scratch))], ["read", .string(scratch + "/file")],
-                    ["kill", -1],
+                    ["write", .string(scratch + "/file")], ["kill", -1],
                 ]
             )
-            #expect(outcomes.prefix(2).allSatisfy { $0.outcome != "done" }, "\(outcomes)")
+            #expect(outcomes.prefix(3).allSatisfy { $0.outcome != "done" }, "\(outcomes)")
             try bench.open("go")
-            let task = try await bench.ended(neighbour)
-            #expect(task.text("status") == "completed", "\(task.text)")
+            let (task, text) = (
+                try await bench.ended(neighbour), try await bench.bulkhead("logs", neighbour).out
+            )
+            #expect(task.text("status") == "completed" && text.hasSuffix("\nsecret\n"), "\(task.text)")
         }
+    }
+
+    /// What is tried against a process.
+    private static func attacks(on pid: Int64) -> [JSONValue] {
+        let calls = [
+            "signal", "kill", "tgkill", "tkill", "queue", "pidfd", "pidfd-getfd", "ptrace-attach", "peek",
+            "poke",
+        ]
+        let files = ["environ", "mem", "maps", "cmdline", "fd/0", "root/etc/hostname", "cwd/lock"]
+        let proc = "/proc/\(pid)/"
+        return calls.map { [.string($0), .integer(pid)] } + files.map { ["read", .string(proc + $0)] }
+            + [["list", .string(proc + "fd")], ["list", .string(proc + "task")]]
     }
 
     func sockets() async throws {
         let server = try LoopbackServer(saying: "welcome")
         defer { server.stop() }
-        try await Workbench.serving(as: user) { bench in
-            try bench.behaviour("hostile")
-        } _: { bench in
+        try await Self.serving(self) { bench in
             let families = [
                 AF_INET, AF_INET6, AF_UNIX, AF_NETLINK, AF_PACKET, 38 /* AF_ALG */, 40 /* AF_VSOCK */,
             ]
@@ -171,9 +195,7 @@ struct HostileAttempts {
     }
 
     func files() async throws {
-        try await Workbench.serving(as: user) { bench in
-            try bench.behaviour("hostile")
-        } _: { bench in
+        try await Self.serving(self) { bench in
             let paths = [
                 "/bulkhead.sqlite", "/bulkhead.sqlite-wal", "/lock", "/launchers", "/runtime.json",
             ].map { bench.state + $0 }
@@ -201,8 +223,7 @@ struct HostileAttempts {
     }
 
     func setuid() async throws {
-        try await Workbench.serving(as: user) { bench in
-            try bench.behaviour("hostile", policy: "sandbox: {preset: unconfined}\n")
+        try await Self.serving(self, ["hostile": "sandbox: {preset: unconfined}\n"]) { bench in
             try FileManager.default.copyItem(atPath: "/usr/bin/id", toPath: bench.folder + "/id")
             #expect(unsafe chmod(bench.folder + "/id", 0o4755) == 0)
         } _: { bench in

@@ -5,12 +5,17 @@ import Glibc
 import Testing
 
 /// What this host gives, as the launcher itself says.
-private let reports = try? probedNamespaces()
+private let reports = try? probedNamespaces(as: .own)
 
-private func probedNamespaces() throws -> [NamespaceReport] {
+/// What it gives an ordinary user; nil where we can be none.
+private let ordinaryReports =
+    isRoot ? SupervisorUser.canBeOrdinary ? try? probedNamespaces(as: .ordinary) : nil : reports
+
+private func probedNamespaces(as user: SupervisorUser) throws -> [NamespaceReport] {
     let process = Process()
-    process.executableURL = URL(fileURLWithPath: LauncherDriver.program)
-    process.arguments = ["probe-namespaces"]
+    let (program, arguments) = user.command(LauncherDriver.program, ["probe-namespaces"])
+    process.executableURL = URL(fileURLWithPath: program)
+    process.arguments = arguments
     let output = Foundation.Pipe()
     process.standardOutput = output
     process.standardInput = FileHandle.nullDevice
@@ -26,6 +31,9 @@ private let complete = reports?.first(where: \.failures.isEmpty)
 /// Whether a supervisor here gives its handlers every namespace: a user namespace is of no use to root, who changes
 /// users.
 let hasNamespaces = complete.map { $0.means == .direct || !isRoot } ?? false
+
+/// The same for an ordinary user's supervisor.
+let ordinaryHasNamespaces = ordinaryReports?.contains { $0.means == .user && $0.failures.isEmpty } ?? false
 
 @Suite(
     "Launcher's namespaces",
@@ -47,6 +55,18 @@ struct LauncherNamespaceTests {
             mounts: MountSpec(base: .empty, steps: steps)
         )
         return spec
+    }
+
+    /// What hides all of this host's `/proc` that belongs to no process, folders first.
+    private static var masks: [MountStep] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        let steps = names.filter { !$0.allSatisfy(\.isNumber) }.sorted().compactMap { name -> MountStep? in
+            let path = "/proc/" + name
+            let kind = (try? FileManager.default.attributesOfItem(atPath: path))?[.type] as? FileAttributeType
+            return kind == .typeSymbolicLink ? nil : .mask(path: path, isFolder: kind == .typeDirectory)
+        }
+        return steps.filter { if case .mask(_, true) = $0 { true } else { false } }
+            + steps.filter { if case .mask(_, false) = $0 { true } else { false } }
     }
 
     /// A driver whose launcher is an ordinary user's, and the same spec as that needs it.
@@ -82,10 +102,12 @@ struct LauncherNamespaceTests {
 
     @Test(
         "as an ordinary user a user namespace gives the same",
-        .enabled(if: isRoot, "needs root to become another")
+        .enabled(
+            if: isRoot && ordinaryHasNamespaces,
+            "needs root to become another, and user namespaces for that one"
+        )
     )
     func ordinaryUser() throws {
-        guard let user = reports?.last, user.failures.isEmpty else { return }
         let folder = try TemporaryFolder()
         let driver = try Self.ordinaryDriver(folder)
         var spec = Self.secluded(
@@ -276,8 +298,14 @@ struct LauncherNamespaceTests {
             ),
             ("pid, mounts, network", { $0.namespaces?.hasIPC = false }),
             ("pid, mounts, network, ipc", { _ in }),
+            (
+                "the same, and /proc without what tells of the machine",
+                {
+                    $0.namespaces?.mounts?.steps += Self.masks
+                }
+            ),
         ]
-        for (name, change) in variants {
+        for (name, change) in variants + variants.suffix(2) + variants.suffix(2) {
             var spec = Self.secluded("")
             spec.executable = "/bin/true"
             spec.arguments = ["true"]

@@ -1,5 +1,6 @@
 import BulkheadCore
 import Foundation
+import Synchronization
 import Testing
 
 /// A supervisor of a test's own: folders in a temporary place, the built programs, and a user's way to them.
@@ -22,9 +23,14 @@ final class Workbench: Sendable {
 
     /// Under whom its supervisor runs.
     private let user: SupervisorUser
+    /// What its supervisor's host withholds.
+    private let withheld: Set<WithheldFeature>
+    /// The supervisors that were started here.
+    let supervisors = Mutex<[ProcessTable.Entry]>([])
 
-    init(as user: SupervisorUser = .own) throws {
+    init(as user: SupervisorUser = .own, without withheld: Set<WithheldFeature> = []) throws {
         self.user = user
+        self.withheld = withheld
         let name = "bulkhead-test-" + UUID().uuidString.prefix(8).lowercased()
         folder = FileManager.default.temporaryDirectory.path + "/" + name
         for path in [folder, folder + "/plugins", folder + "/policies", folder + "/scratch"] {
@@ -56,36 +62,6 @@ final class Workbench: Sendable {
     deinit {
         endLeftLaunchers()
         try? FileManager.default.removeItem(atPath: folder)
-    }
-
-    /// Launchers with an attempt outlive their supervisor, and must not outlive the test.
-    private func endLeftLaunchers() {
-        for pid in launchers { kill(pid, SIGKILL) }
-    }
-
-    /// The launchers of this workbench that live.
-    ///
-    /// They have its folder of launchers open, which they show to nobody but root; to others those that run a handler
-    /// are known as its parent.
-    var launchers: [pid_t] {
-        let parents = handlerProcesses.compactMap { ProcessTable.entry(of: $0.parent) }
-            .filter { $0.name.hasPrefix("bulkhead-launch") }.map(\.pid)
-        return Array(Set(openLaunchers + parents))
-    }
-
-    private var openLaunchers: [pid_t] {
-        let files = FileManager.default
-        let names = (try? files.contentsOfDirectory(atPath: "/proc")) ?? []
-        return names.compactMap { pid_t($0) }.filter { pid in
-            guard let program = try? files.destinationOfSymbolicLink(atPath: "/proc/\(pid)/exe"),
-                program.hasSuffix("/bulkhead-launcher")
-            else { return false }
-            let open = (try? files.contentsOfDirectory(atPath: "/proc/\(pid)/fd")) ?? []
-            return open.contains { number in
-                let path = try? files.destinationOfSymbolicLink(atPath: "/proc/\(pid)/fd/\(number)")
-                return path?.hasPrefix(folder + "/") == true
-            }
-        }
     }
 
     // MARK: Files
@@ -155,19 +131,23 @@ final class Workbench: Sendable {
     ) throws -> ChildProcess {
         let isSet = arguments.contains("--on-stop") || added["BULKHEAD_ON_STOP"] != nil
         let onStop = isSet ? [] : ["--on-stop", "stop"]
-        let (program, words) = user.command(
+        let (inner, innerWords) = WithheldFeature.command(
             programs + "/bulkhead",
             [
                 "serve", "--plugins", plugins, "--policies", policies, "--state", state, "--scratch",
                 folder + "/scratch",
-            ] + onStop + arguments
+            ] + onStop + arguments,
+            without: withheld
         )
-        return try ChildProcess(
+        let (program, words) = user.command(inner, innerWords)
+        let server = try ChildProcess(
             program,
             words,
             environment: environment.merging(added) { $1 },
             folder: folder
         )
+        if let entry = ProcessTable.entry(of: server.pid) { supervisors.withLock { $0.append(entry) } }
+        return server
     }
 
     /// Runs a verb of `bulkhead` against this workbench's supervisor and waits for its end.

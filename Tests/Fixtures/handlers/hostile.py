@@ -131,6 +131,90 @@ def core_dump():
         raise OSError(errno.EPERM, "")
 
 
+def execute_file():
+    """A program that the handler has written, executed in its own place."""
+    copy = os.open("program", os.O_CREAT | os.O_WRONLY, 0o755)
+    with open("/bin/true", "rb") as program:
+        os.write(copy, program.read())
+    os.close(copy)
+    os.execve("./program", ["program"], {})
+
+
+def is_set(name):
+    if name not in os.environ:
+        raise OSError(errno.ENOENT, "")
+
+
+def open_many(count):
+    files = []
+    try:
+        for _ in range(count):
+            files.append(os.open("/dev/null", os.O_RDONLY))
+    finally:
+        for file in files:
+            os.close(file)
+
+
+def write_many(count):
+    try:
+        for number in range(count):
+            os.close(os.open(f"many-{number}", os.O_CREAT | os.O_WRONLY))
+    finally:
+        for name in os.listdir("."):
+            if name.startswith("many-"):
+                os.remove(name)
+
+
+def write_large(size):
+    try:
+        with open("large", "wb", buffering=0) as file:
+            while file.tell() < size:
+                file.write(bytes(1 << 16))
+    finally:
+        os.remove("large")
+
+
+def write_sparse(size):
+    with open("sparse", "wb") as file:
+        os.truncate(file.fileno(), size)
+
+
+def start_threads(count):
+    import threading
+    end = threading.Event()
+    threads = [threading.Thread(target=end.wait) for _ in range(count)]
+    started = []
+    try:
+        for thread in threads:
+            thread.start()
+            started.append(thread)
+    except RuntimeError:
+        raise OSError(errno.EAGAIN, "") from None
+    finally:
+        end.set()
+        for thread in started:
+            thread.join()
+
+
+def start_children(count):
+    children = []
+    try:
+        for _ in range(count):
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+            children.append(child)
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def spin():
+    while True:
+        pass
+
+
 ATTEMPTS = {
     "read": lambda path: open(path, "rb").read(1),
     "list": lambda path: os.listdir(path),
@@ -147,9 +231,12 @@ ATTEMPTS = {
     "signal": lambda pid: os.kill(pid, 0),
     "kill": lambda pid: os.kill(pid, signal.SIGKILL),
     "tgkill": lambda pid: call("tgkill", pid, pid, signal.SIGKILL),
+    "tkill": lambda pid: call("tkill", pid, signal.SIGKILL),
+    "queue": lambda pid: call("rt_sigqueueinfo", pid, signal.SIGKILL, BAD),
     "pidfd": lambda pid: signal.pidfd_send_signal(os.pidfd_open(pid), 0),
     "pidfd-getfd": lambda pid: call("pidfd_getfd", os.pidfd_open(pid), 0, 0),
     "ptrace-attach": lambda pid: call("ptrace", 0x4206, pid, 0, 0),
+    "poke": lambda pid: call("process_vm_writev", pid, BAD, 1, BAD, 1, 0),
     "peek": lambda pid: call("process_vm_readv", pid, BAD, 1, BAD, 1, 0),
     "unshare-user": lambda: call("unshare", 0x10000000),
     "clone-user": lambda: call("clone", 0x10000000 | signal.SIGCHLD, 0, 0, 0, 0),
@@ -159,6 +246,16 @@ ATTEMPTS = {
     "call": lambda name, *arguments: call(name, *(arguments or (BAD, BAD, BAD, BAD, BAD, BAD))),
     "number": raw,
     "fexecve": execute_memory,
+    "exec-file": execute_file,
+    "is-set": is_set,
+    "open-many": open_many,
+    "write-many": write_many,
+    "write-large": write_large,
+    "write-sparse": write_sparse,
+    "threads": start_threads,
+    "children": start_children,
+    "memory": lambda size: bytes(b"x" * size),
+    "spin": spin,
     "int80": interrupt_80,
     "own-listener": own_listener,
     "setuid-program": setuid_program,

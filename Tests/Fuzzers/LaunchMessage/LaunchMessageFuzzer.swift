@@ -1,7 +1,9 @@
 import BulkheadLaunch
 
+@testable import BulkheadHost
+
 /// What libFuzzer calls with every input: no bytes may trap a decoder, and what one accepts must encode to the
-/// very same bytes.
+/// very same bytes; nor may a handler's file or the kernel's own tables trap who reads them.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzLaunchMessage(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
     let bytes = unsafe Array(UnsafeBufferPointer(start: start, count: count))
@@ -21,7 +23,30 @@ public func fuzzLaunchMessage(_ start: UnsafePointer<UInt8>, _ count: Int) -> CI
     _ = ProcessStat(bytes[...])
     _ = CgroupOOM.kills(in: bytes[...])
     fuzzLines(bytes)
+    fuzzFile(bytes)
+    fuzzTables(String(decoding: bytes, as: UTF8.self))
     return 0
+}
+
+/// A handler's first bytes; sizes beyond them are those of a file that goes on.
+private func fuzzFile(_ bytes: [UInt8]) {
+    for size in [UInt64(bytes.count), .max] {
+        if ELFHeader.isELF(bytes) { _ = try? ELFHeader.read(bytes, size: size) }
+        let header = [0x7F, 0x45, 0x4C, 0x46, 2, 1] + bytes
+        if let read = try? ELFHeader.read(header, size: max(size, UInt64(header.count))) {
+            precondition((read.interpreter?.utf8.count ?? 0) <= header.count * 3)
+        }
+    }
+    guard let line = try? Shebang.read(Array("#!".utf8) + bytes) else { return }
+    precondition(line.interpreter.utf8.first == UInt8(ascii: "/") && line.argument != "")
+    if case .program(let name, _) = line.envCommand { precondition(!name.contains("=")) }
+}
+
+private func fuzzTables(_ text: String) {
+    _ = CgroupLayout.parse(mountInfo: text, membership: text)
+    _ = MountTable.parse(text)
+    _ = HostFeatures.effectiveCapabilities(status: text)
+    if let report = NamespaceReport(text: text) { precondition(NamespaceReport(text: report.text) == report) }
 }
 
 /// A record is read with the checksum that its other bytes have, which no mutation would ever meet.

@@ -2,7 +2,8 @@ import BulkheadAPI
 import BulkheadCore
 
 /// Reads arbitrary bytes as each part of a request that the API reads by itself: body, query, ids, names, times,
-/// sizes, cursors.
+/// sizes, cursors, messages' names; and as what a handler says on its event channel and `runtime.json`, which are of
+/// the same words.
 ///
 /// Nothing may trap, every refusal is the caller's fault and says something of bounded length, and what is taken is
 /// the same when it is written and read again.
@@ -10,6 +11,8 @@ import BulkheadCore
 public func fuzzRequest(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = unsafe Array(UnsafeBufferPointer(start: start, count: count))
     fuzzBody(bytes)
+    fuzzEvents(bytes)
+    fuzzPools(bytes)
     guard let text = String(validating: bytes, as: UTF8.self) else { return 0 }
     fuzzQuery(text)
     fuzzNames(text)
@@ -31,6 +34,31 @@ private func fuzzBody(_ bytes: [UInt8]) {
     if let names = taken({ try OutboxJSON.messageIDs(bytes) }) {
         precondition(names.count <= Limits.acknowledgedMessages)
     }
+}
+
+/// A handler's lines: whatever they are, what is kept of them is bounded.
+private func fuzzEvents(_ bytes: [UInt8]) {
+    let limit = 64
+    var events = HandlerEvents(resultLimit: limit)
+    for line in bytes.split(separator: UInt8(ascii: "\n")) {
+        events.take(Array(line), length: line.count)
+        events.take(Array(line), length: line.count + 100)
+    }
+    let most = limit + Limits.resultHeadSlackBytes
+    precondition((events.result?["head"]?.string?.utf8.count ?? 0) <= most, "a cut result is too long")
+    precondition((events.error?.message.utf8.count ?? 0) <= Limits.messageBytes)
+    precondition((events.error?.hint?.utf8.count ?? 0) <= Limits.hintBytes)
+    precondition((events.progress?.message?.utf8.count ?? 0) <= Limits.messageBytes)
+    precondition(events.progress?.fraction.map { (0...1).contains($0) } ?? true)
+    precondition(events.warnings.kept.count <= Limits.warnings)
+    precondition(events.warnings.kept.allSatisfy { $0.utf8.count <= Limits.warningBytes })
+}
+
+private func fuzzPools(_ bytes: [UInt8]) {
+    guard let pools = try? PoolHealthText.read(bytes) else { return }
+    let written = PoolHealthText.bytes(of: pools) ?? []
+    let again = written.isEmpty ? [:] : try? PoolHealthText.read(written)
+    precondition(again == pools.filter { $0.value != PoolHealth() }, "pools changed by being written")
 }
 
 private func fuzzQuery(_ text: String) {
@@ -75,6 +103,9 @@ private func fuzzPlaces(_ text: String) {
     }
     _ = taken { try TaskJSON.sequence(ofCursor: text) }
     _ = taken { try SnapshotJSON.place(ofCursor: text) }
+    if let name = MessageName(text) {
+        precondition(name.text.utf8.elementsEqual(text.utf8), "one name has two spellings")
+    }
     if let cursor = PruneCursor(text) { precondition(PruneCursor(cursor.description) == cursor) }
 }
 

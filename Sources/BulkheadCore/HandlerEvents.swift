@@ -1,35 +1,32 @@
-import BulkheadCore
-import BulkheadLaunch
-
 /// What a handler has said on its event channel: the last progress, result and error, and what was not understood.
-struct HandlerEvents: Sendable {
+public struct HandlerEvents: Sendable {
     /// Bytes that a result's value may have, as sent.
-    let resultLimit: Int
-    private(set) var progress: TaskProgress?
-    private(set) var result: JSONValue?
-    private(set) var error: HandlerError?
+    public let resultLimit: Int
+    /// The last progress.
+    public private(set) var progress: TaskProgress?
+    /// The last result, or the head of one that was too long.
+    public private(set) var result: JSONValue?
+    /// The last error.
+    public private(set) var error: HandlerError?
     /// What was not understood and what was cut; a handler may write such lines without end.
-    private(set) var warnings = Warnings()
+    public private(set) var warnings = Warnings()
 
     /// What a line was.
-    enum Line: Sendable, Equatable {
+    public enum Line: Sendable, Equatable {
+        /// Progress.
         case progress
+        /// A result.
         case result
+        /// An error.
         case error
+        /// Nothing that can be understood.
         case notUnderstood
-
-        /// The same, as the launcher is told it.
-        var meaning: EventMeaning {
-            switch self {
-            case .progress: .progress
-            case .result: .result
-            case .error: .error
-            case .notUnderstood: .stray
-            }
-        }
     }
 
-    init(resultLimit: Int) { self.resultLimit = resultLimit }
+    /// Begins with a handler that has said nothing.
+    ///
+    /// - Parameter resultLimit: Bytes that a result's value may have, as sent.
+    public init(resultLimit: Int) { self.resultLimit = resultLimit }
 
     /// Takes one line.
     /// - Parameters:
@@ -37,7 +34,7 @@ struct HandlerEvents: Sendable {
     ///   - length: Bytes of the whole line.
     /// - Returns: What the line was.
     @discardableResult
-    mutating func take(_ line: [UInt8], length: Int) -> Line {
+    public mutating func take(_ line: [UInt8], length: Int) -> Line {
         guard length == line.count else { return takeHead(line, length: length) }
         guard !line.allSatisfy({ $0 == 0x20 || $0 == 0x09 || $0 == 0x0d }) else { return .notUnderstood }
         let value: JSONValue

@@ -1,31 +1,47 @@
-import BulkheadCore
-
 /// A message's name, made of what it tells of alone, so that telling it again gives the same name.
 ///
 /// The database's own id and the task's key are part of it: an id that has gone and is submitted again is another
 /// task, and its messages are other messages. Output is named by its place: the number under which it arrived,
 /// the attempt, the stream and the offsets; a gap that has grown is another message.
-struct MessageName: Sendable, Equatable {
+public struct MessageName: Sendable, Equatable {
     /// Which stretch of output it tells of.
-    struct Place: Sendable, Equatable {
-        var arrival: Int64
-        var attempt: Int
-        var channel: OutputChannel
-        var offset: Int64
-        var end: Int64
+    public struct Place: Sendable, Equatable {
+        /// The number under which its newest byte arrived.
+        public var arrival: Int64
+        /// The attempt that it belongs to.
+        public var attempt: Int
+        /// The stream.
+        public var channel: OutputChannel
+        /// Where it begins in its stream, in bytes.
+        public var offset: Int64
+        /// Where it ends in its stream, in bytes.
+        public var end: Int64
+
+        /// Makes a place from its parts.
+        public init(arrival: Int64, attempt: Int, channel: OutputChannel, offset: Int64, end: Int64) {
+            self.arrival = arrival
+            self.attempt = attempt
+            self.channel = channel
+            self.offset = offset
+            self.end = end
+        }
     }
 
-    var task: TaskID
+    /// The task.
+    public var task: TaskID
     /// The database's own id.
-    var storeID: String
+    public var storeID: String
     /// The task's key.
-    var key: Int64
-    var run: Int
-    var kind: OutboxMessage.Kind
+    public var key: Int64
+    /// The run.
+    public var run: Int
+    /// What it tells.
+    public var kind: OutboxMessage.Kind
     /// nil for all but `output` and `gap`.
-    var place: Place?
+    public var place: Place?
 
-    init(
+    /// Makes a name from its parts.
+    public init(
         task: TaskID,
         storeID: String,
         key: Int64,
@@ -42,7 +58,7 @@ struct MessageName: Sendable, Equatable {
     }
 
     /// Reads a name; nil for everything that ``text`` never gives.
-    init?(_ text: String) {
+    public init?(_ text: String) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 5 || parts.count == 9, let task = try? TaskID(parts[0]),
             let key = Int64(parts[2]), let run = Int(parts[3]),
@@ -55,11 +71,11 @@ struct MessageName: Sendable, Equatable {
             self.place = place
         }
         // One name has one spelling, so that nobody takes two spellings for two messages.
-        guard self.text == text else { return nil }
+        guard self.text.utf8.elementsEqual(text.utf8) else { return nil }
     }
 
     /// The name as it is told.
-    var text: String {
+    public var text: String {
         let beginning = "\(task).\(storeID).\(key).\(run).\(kind.rawValue)"
         guard let place else { return beginning }
         let stream = "\(place.attempt).\(place.channel.rawValue)"
@@ -76,15 +92,5 @@ extension MessageName.Place {
             let end = ends[1], 0 <= offset, offset < end
         else { return nil }
         self.init(arrival: arrival, attempt: attempt, channel: channel, offset: offset, end: end)
-    }
-
-    /// The stretch of the task with this key.
-    func extent(ofTask key: Int64) -> Extent {
-        Extent(
-            arrival: arrival,
-            stream: Extent.Stream(task: key, attempt: attempt, channel: channel),
-            offset: offset,
-            length: end - offset
-        )
     }
 }

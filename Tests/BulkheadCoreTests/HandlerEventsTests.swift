@@ -1,8 +1,6 @@
 import BulkheadCore
 import Testing
 
-@testable import BulkheadEngine
-
 @Suite("HandlerEvents")
 struct HandlerEventsTests {
     private func take(_ lines: String..., limit: Int = 64) -> HandlerEvents {
