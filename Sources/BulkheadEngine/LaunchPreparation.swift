@@ -33,6 +33,9 @@ final class LaunchPreparation: Sendable {
         handlers = try HandlerStore(copiesFolder: scratch.handlersFolder)
         users = DynamicUsers(range: settings.dynamicUsers, owner: folder.identity)
         cgroups = try TaskCgroups.find(features, state: folder)
+        if let problem = cgroups.restartProblem {
+            logger.warning("the unit for tasks is missing or stopped", metadata: ["problem": "\(problem)"])
+        }
     }
 
     // MARK: A place

@@ -13,6 +13,8 @@ public struct TaskCgroups: Sendable {
     public private(set) var processesProblem: String?
     /// Why a tree cannot be killed by its group; nil when it can.
     public private(set) var killProblem: String?
+    /// Why a service manager may be unable to start the next supervisor; nil where it is able.
+    public private(set) var restartProblem: String?
 
     private var unified: CgroupFolder?
     private var unifiedControllers: Set<String> = []
@@ -68,6 +70,7 @@ public struct TaskCgroups: Sendable {
             do throws(SystemFailure) {
                 let place = try UnifiedPlace.claim(hierarchy, features.isRoot, name)
                 (unified, unifiedControllers, launchers) = (place.folder, place.controllers, place.launchers)
+                restartProblem = place.restartProblem
             } catch {
                 failure = Self.refusal(hierarchy, error)
             }

@@ -7,6 +7,7 @@ import Foundation
 /// Process Constraint).
 enum UnifiedPlace {
     private static let wanted = ["memory", "pids"]
+    private static let serviceSuffix = ".service"
 
     /// Where the groups of attempts lie, and where launchers do.
     struct Place {
@@ -16,6 +17,8 @@ enum UnifiedPlace {
         let controllers: Set<String>
         /// The group of the launchers; nil where they stay in the supervisor's.
         var launchers: CgroupFolder?
+        /// Why a service manager may be unable to start the next supervisor; nil where it is able.
+        var restartProblem: String?
     }
 
     /// Makes the folder for our groups.
@@ -37,7 +40,8 @@ enum UnifiedPlace {
             return place
         }
         // A service or a container of our own: its limits then hold for handlers too.
-        if own.has("cgroup.type"), isOurs(own), let place = try? leaveAndClaim(own, name) {
+        if own.has("cgroup.type"), isOurs(own), var place = try? leaveAndClaim(own, name) {
+            place.restartProblem = restartProblem(below: own)
             return place
         }
         let top = CgroupFolder(path: hierarchy.mountPoint)
@@ -55,10 +59,19 @@ enum UnifiedPlace {
     /// Below our own unit's group nothing may lie that has controllers: the manager puts the next supervisor right
     /// into it, which the kernel then refuses (EBUSY), and would end the tasks together with this one.
     private static func tasksUnit(beside own: CgroupFolder) -> CgroupFolder? {
-        let suffix = ".service"
-        guard own.path.hasSuffix(suffix) else { return nil }
-        let tasks = CgroupFolder(path: own.path.dropLast(suffix.count) + "-tasks" + suffix)
+        guard own.path.hasSuffix(serviceSuffix) else { return nil }
+        let tasks = CgroupFolder(path: own.path.dropLast(serviceSuffix.count) + "-tasks" + serviceSuffix)
         return tasks.has("cgroup.procs") ? tasks : nil
+    }
+
+    /// What follows from groups with controllers below a service's own.
+    static func restartProblem(below own: CgroupFolder) -> String? {
+        guard own.path.hasSuffix(serviceSuffix) else { return nil }
+        let service = own.path.split(separator: "/").last ?? ""
+        let tasks = service.dropLast(serviceSuffix.count) + "-tasks" + serviceSuffix
+        return
+            "tasks lie below the group of \(service), since \(tasks) has none: after a crash systemd cannot start "
+            + "the supervisor again while a task runs (219/CGROUP)"
     }
 
     /// Takes a place in a unit without processes of its own: one group for attempts, one for launchers.

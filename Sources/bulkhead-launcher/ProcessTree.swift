@@ -28,7 +28,10 @@ final class ProcessTree {
     private(set) var first: pid_t?
     private(set) var leaderIsReaped = false
     private var firstIsReaped = false
+    /// Who was killed one by one, and in how many passes somebody new was among them.
+    private var killedBeforeFirst: Set<pid_t> = []
     private var passesBeforeFirst = 0
+    private var patienceEnds: UInt64?
     /// Processes that were reaped.
     private(set) var reapedCount = 0
     private(set) var userMicroseconds: UInt64 = 0
@@ -42,8 +45,10 @@ final class ProcessTree {
     private static let reapBatch = 256
     /// Trees up to this size are killed without being stopped first.
     private static let smallTree = 16
-    /// Passes in which the processes of a namespace are killed one by one.
+    /// Passes in which processes of a namespace are killed one by one that were not there before.
     private static let passesBeforeFirst = 3
+    /// Nanoseconds for which the ends of those are waited for: on a busy machine they take a while.
+    private static let patienceBeforeFirst: UInt64 = 500_000_000
 
     /// Makes the tree of one process.
     ///
@@ -160,15 +165,19 @@ final class ProcessTree {
         for process in found { signal(process, SIGKILL) }
     }
 
-    /// One pass over a small tree, and never more than a few.
+    /// One pass over a small tree that does not grow for long.
     ///
     /// - Parameter first: Who is to live until they have ended.
     /// - Returns: Whether there is anything to wait for.
     private func killOthers(than first: pid_t) -> Bool {
-        guard passesBeforeFirst < Self.passesBeforeFirst else { return false }
-        passesBeforeFirst += 1
+        let now = monotonicNow()
+        let patienceEnds = patienceEnds ?? now + Self.patienceBeforeFirst
+        self.patienceEnds = patienceEnds
+        guard passesBeforeFirst < Self.passesBeforeFirst, now < patienceEnds else { return false }
         let found = walk().filter { $0.pid != first && !$0.isZombie }
         guard !found.isEmpty, found.count <= Self.smallTree else { return false }
+        if !killedBeforeFirst.isSuperset(of: found.map(\.pid)) { passesBeforeFirst += 1 }
+        killedBeforeFirst.formUnion(found.map(\.pid))
         for process in found { signal(process, SIGKILL) }
         return true
     }

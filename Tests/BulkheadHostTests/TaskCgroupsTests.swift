@@ -197,6 +197,15 @@ struct TaskCgroupsTests {
         finish(groups)
     }
 
+    @Test("a service whose tasks lie below it is told which unit is missing, and what follows")
+    func missingTasksUnit() {
+        let problem = UnifiedPlace.restartProblem(below: CgroupFolder(path: "/g/system.slice/x.service"))
+        #expect(problem?.contains("x.service, since x-tasks.service has none") == true)
+        #expect(
+            UnifiedPlace.restartProblem(below: CgroupFolder(path: "/g/user.slice/session-1.scope")) == nil
+        )
+    }
+
     @Test("a name that is no folder's is refused", arguments: ["", "..", "a/b", ".x"])
     func names(_ name: String) {
         let error = refusal { () throws(BulkheadError) in

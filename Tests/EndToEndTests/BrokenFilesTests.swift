@@ -40,7 +40,7 @@ extension EndToEnd {
         private static let script = "#!/bin/sh\necho hello\n"
 
         private static let brokenHandlers: [BrokenHandler] = [
-            file("plain", script, mode: 0o644, "is not executable (mode 0644) (run chmod +x "),
+            file("plain", script, mode: 0o644, "is not executable (mode 0644); run chmod +x "),
             file("no-interpreter", "#!/nonexistent/python\n", "needs the interpreter /nonexistent/python"),
             file(
                 "no-env",
@@ -53,7 +53,7 @@ extension EndToEnd {
                 "world-writable",
                 script,
                 mode: 0o777,
-                "is writable by everybody (mode 0777) (run chmod go-w "
+                "is writable by everybody (mode 0777); run chmod go-w "
             ),
             file("group-writable", script, mode: 0o775, "is writable by group"),
             link("broken-link", to: "nowhere", "is a link to"),

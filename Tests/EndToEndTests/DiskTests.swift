@@ -51,6 +51,14 @@ extension EndToEnd {
             }
         }
 
+        /// Sees all that had to wait run to its end: what is left to its launcher would hold the disk.
+        private static func expectAllEnd(_ bench: Workbench) async throws {
+            let isOver = try await bench.eventually {
+                try await bench.allTasks().allSatisfy { ["completed", "failed"].contains($0.text("status")) }
+            }
+            #expect(isOver)
+        }
+
         /// Acknowledges every message as a controller does.
         /// - Returns: The tasks whose finals were among them.
         private static func acknowledgeAll(_ bench: Workbench) async throws -> Set<String> {
@@ -126,6 +134,7 @@ extension EndToEnd {
                     #expect(try await bench.finished("quick").text("status") == "completed")
                     let after = try await bench.answer("status")["database"]?["reserve"]
                     #expect(after?["heldBytes"] == after?["wantedBytes"] && after?["shortage"] == nil)
+                    try await Self.expectAllEnd(bench)
                 }
             }
         }
@@ -156,6 +165,7 @@ extension EndToEnd {
                     for id in ids { #expect(try await bench.task(id).text("status") == "completed") }
                     try disk.empty()
                     #expect(try await bench.finished("quick").text("status") == "completed")
+                    try await Self.expectAllEnd(bench)
                 }
             }
         }
