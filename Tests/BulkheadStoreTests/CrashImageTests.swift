@@ -20,7 +20,7 @@ struct CrashImageTests {
     /// Copies database and log as a crash at this moment would leave them; the log may be cut short.
     private func image(of bench: StoreWorkbench, cutLogTo bytes: Int? = nil) throws -> StoreWorkbench {
         let copy = try StoreWorkbench()
-        try FileManager.default.copyItem(atPath: bench.path, toPath: copy.path)
+        try Data(contentsOf: URL(filePath: bench.path)).write(to: URL(filePath: copy.path))
         let log = try Data(contentsOf: URL(filePath: bench.path + "-wal"))
         try log.prefix(bytes ?? log.count).write(to: URL(filePath: copy.path + "-wal"))
         return copy

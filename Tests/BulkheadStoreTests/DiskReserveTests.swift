@@ -130,9 +130,7 @@ struct DiskReserveTests {
             let copy = try StoreWorkbench()
             defer { copy.remove() }
             try await SmallDisk.mounted(at: copy.folder.path, bytes: 24 << 20) { other in
-                for suffix in ["", "-wal"] {
-                    try FileManager.default.copyItem(atPath: bench.path + suffix, toPath: copy.path + suffix)
-                }
+                try bench.copyFiles(to: copy)
                 // The index of the log, which a crash leaves behind.
                 try other.fill(leaving: 32 << 10)
                 let second = try Store.open(Self.settings(copy))

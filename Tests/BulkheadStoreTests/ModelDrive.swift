@@ -59,9 +59,7 @@ extension ModelDrive {
     /// Goes on with what a process that is killed at this moment leaves.
     mutating func crash() async throws {
         let image = try StoreWorkbench()
-        for suffix in ["", "-wal"] {
-            try FileManager.default.copyItem(atPath: bench.path + suffix, toPath: image.path + suffix)
-        }
+        try bench.copyFiles(to: image)
         var settings = store.settings
         settings.path = image.path
         try await store.close()

@@ -23,9 +23,7 @@ struct QuarantineTests {
         }
         let crashed = try StoreWorkbench()
         defer { crashed.remove() }
-        for suffix in ["", "-wal"] {
-            try FileManager.default.copyItem(atPath: bench.path + suffix, toPath: crashed.path + suffix)
-        }
+        try bench.copyFiles(to: crashed)
         try await store.close()
         for suffix in ["", "-wal", "-shm"] {
             try? FileManager.default.removeItem(atPath: bench.path + suffix)
@@ -293,9 +291,7 @@ struct QuarantineTests {
 
     private func copy(of bench: StoreWorkbench) throws -> StoreWorkbench {
         let copy = try StoreWorkbench()
-        for suffix in ["", "-wal"] {
-            try FileManager.default.copyItem(atPath: bench.path + suffix, toPath: copy.path + suffix)
-        }
+        try bench.copyFiles(to: copy)
         return copy
     }
 
