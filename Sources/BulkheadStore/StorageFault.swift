@@ -51,13 +51,22 @@ extension BulkheadError {
             self.init(isOfFiles ? .storage : .internal, doing, cause: "\(error)")
             return
         }
-        let cause = "\(error.message ?? "SQLite says no more") (\(error.extendedResultCode))"
-        self.init(.storage, doing, cause: cause, advice: Self.advice(for: error))
+        self.init(.storage, doing, cause: Self.cause(of: error), advice: Self.advice(for: error))
         switch error.resultCode {
         case .SQLITE_FULL, .SQLITE_BUSY, .SQLITE_LOCKED: retryAfterSeconds = Self.storageRetrySeconds
         case .SQLITE_CONSTRAINT, .SQLITE_MISUSE, .SQLITE_ERROR: code = .internal
         default: break
         }
+    }
+
+    private static func cause(of error: DatabaseError) -> String {
+        let words =
+            switch error.extendedResultCode {
+            // SQLite's own words, a disk I/O error, would send people looking for a broken disk.
+            case .SQLITE_IOERR_SHMSIZE: "the disk has no room for the index of the database's log"
+            default: error.message ?? "SQLite says no more"
+            }
+        return "\(words) (\(error.extendedResultCode))"
     }
 
     private static func advice(for error: DatabaseError) -> String? {

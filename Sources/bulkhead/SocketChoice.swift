@@ -46,25 +46,38 @@ struct SocketChoice: Sendable {
             + "start one with \"bulkhead serve\", or name the socket of a running one with --socket PATH"
     }
 
-    /// The owner of the socket, or of the nearest folder above it that we may look at.
-    private var ownerOfWhatIsClosed: String? {
+    /// The owner of the socket, or of the nearest folder above it that we may look at, and the group that it lets in.
+    private var keepersOfWhatIsClosed: (owner: String?, group: String?) {
         var parts = path.split(separator: "/")
         while !parts.isEmpty {
             let attributes = try? FileManager.default.attributesOfItem(
                 atPath: "/" + parts.joined(separator: "/")
             )
-            if let owner = attributes?[.ownerAccountName] as? String { return owner }
+            if let attributes, let owner = attributes[.ownerAccountName] as? String {
+                let mode = attributes[.posixPermissions] as? Int ?? 0
+                let group = attributes[.groupOwnerAccountName] as? String
+                return (owner, mode & 0o070 == 0 || group == "root" ? nil : group)
+            }
             parts.removeLast()
         }
-        return nil
+        return (nil, nil)
+    }
+
+    private static var user: String {
+        let name = NSUserName()
+        return name.isEmpty ? "USER" : name
     }
 
     /// What standard error says where somebody may answer, but not to us.
     var wordsForNoRight: String {
-        let owner = ownerOfWhatIsClosed
+        let (owner, group) = keepersOfWhatIsClosed
         let whose = owner.map { ", which belongs to \($0)" } ?? ""
+        let rest =
+            group.map {
+                "or as a member of the group \($0) (sudo usermod -aG \($0) \(Self.user), then log in again)"
+            }
+            ?? "or have the supervisor listen where you may go, with a group of yours as its socket-group"
         return "no right to the supervisor's socket \(path)\(whose)\n"
-            + "run this as the supervisor's user (sudo -u \(owner ?? "USER") bulkhead …), "
-            + "or have the supervisor listen where you may go, with a group of yours as its socket-group"
+            + "run this as the supervisor's user (sudo -u \(owner ?? "USER") bulkhead …), " + rest
     }
 }
