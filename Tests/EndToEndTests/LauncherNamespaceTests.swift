@@ -101,6 +101,36 @@ struct LauncherNamespaceTests {
     }
 
     @Test(
+        "what may be read cannot be written or executed, what may be executed cannot be written, by root neither"
+    )
+    func accesses() throws {
+        let folder = try TemporaryFolder()
+        var script = "cd '\(folder.path)'"
+        for name in ["read", "execute", "write"] {
+            try FileManager.default.createDirectory(
+                atPath: "\(folder.path)/\(name)",
+                withIntermediateDirectories: false
+            )
+            let program = "\(folder.path)/\(name)/program"
+            #expect(
+                FileManager.default.createFile(
+                    atPath: program,
+                    contents: Data("#!/bin/sh\n".utf8),
+                    attributes: [.posixPermissions: 0o755]
+                )
+            )
+            script += "; ./\(name)/program 2>/dev/null && echo executed \(name)"
+            script += "; (: >\(name)/new) 2>/dev/null && echo written \(name)"
+        }
+        let accesses: [(String, BindAccess)] = [("read", .read), ("execute", .execute), ("write", .write)]
+        let steps = accesses.map {
+            MountStep.bind(path: "\(folder.path)/\($0.0)", access: $0.1, optional: false)
+        }
+        let report = try LauncherDriver().run(Self.secluded(script, steps))
+        #expect(report.text == "executed execute\nexecuted write\nwritten write\n")
+    }
+
+    @Test(
         "as an ordinary user a user namespace gives the same",
         .enabled(
             if: isRoot && ordinaryHasNamespaces,
