@@ -99,8 +99,11 @@ extension HostFeatures {
         var features = self
         if isRoot { features.user = 65_534 }
         features.capabilities = 0
+        // In a user namespace of its own root would be mapped, which the kernel may refuse where it lets others be
+        // (user_namespaces(7)). So what root's own rights give is what there is to say.
+        let rights = isRoot ? namespaceReports.first { $0.means == .direct && $0.has(.pid) } : nil
         features.namespaceReports = namespaceReports.filter { $0.means == .user }.map { report in
-            var report = report
+            var report = rights.map { NamespaceReport(means: .user, failures: $0.failures) } ?? report
             if !givesUserNamespaces { report.failures[.user] = Self.notPermitted }
             return report
         }

@@ -125,6 +125,20 @@ import Testing
         #expect(state(itself, "limits.processes") == .missing)
     }
 
+    @Test("that root cannot be mapped in a user namespace says nothing of an ordinary user")
+    func rootsUserNamespace() {
+        let debian = host { facts in
+            facts.features.landlockABI = 2
+            facts.features.namespaceReports[1].failures[.user] = 1
+        }
+        #expect(debian.refusals.isEmpty && debian.refusalsAsUser.isEmpty, "\(debian.refusalsAsUser)")
+        let closed = host { facts in
+            facts.features.landlockABI = 2
+            facts.features.namespaceReports[0].failures[.mounts] = 1
+        }
+        #expect(closed.refusalsAsUser.contains { $0.contains("needs a mount namespace") })
+    }
+
     @Test("a container that forbids a new /proc gives the other namespaces, and says so")
     func noProc() {
         let diagnosis = host { $0.features.namespaceReports[0].failures[.proc] = 1 }
