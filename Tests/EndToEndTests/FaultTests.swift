@@ -139,12 +139,13 @@ extension EndToEnd {
                 let before = try await bench.output(of: "fine")
                 #expect(before.text == "fine\n")
                 let descriptors = ProcessTable.descriptors(of: server.pid)
-                let launcher = try #require(ProcessTable.children(of: server.pid).first)
+                // A second one may be warm already, and is then the one that is taken.
+                let launchers = ProcessTable.children(of: server.pid)
+                #expect(!launchers.isEmpty)
                 let tracer = try ChildProcess(
                     "/usr/bin/env",
-                    [
-                        "strace", "-p", "\(launcher.pid)", "-o", bench.folder + "/trace", "-e",
-                        "trace=fork,vfork,clone,clone3", "-e",
+                    ["strace"] + launchers.flatMap { ["-p", "\($0.pid)"] } + [
+                        "-o", bench.folder + "/trace", "-e", "trace=fork,vfork,clone,clone3", "-e",
                         "inject=fork,vfork,clone,clone3:error=EAGAIN:when=1",
                     ],
                     environment: ["PATH": "/usr/bin:/bin"],
@@ -152,11 +153,15 @@ extension EndToEnd {
                 )
                 #expect(await tracer.says("attached"))
                 let id = try await bench.submit("fine")
-                let waits = try await bench.eventually {
+                // The wait for the next try lasts a second, in which nobody may have looked on a busy machine.
+                var trace = ""
+                let isRefused = try await bench.eventually {
                     let task = try await bench.task(id)
-                    return task.text("status") == "queued" && !task.text("waitingFor").isEmpty
+                    trace = (try? String(contentsOfFile: bench.folder + "/trace", encoding: .utf8)) ?? ""
+                    let waits = task.text("status") == "queued" && !task.text("waitingFor").isEmpty
+                    return waits || trace.contains("(INJECTED)")
                 }
-                #expect(waits, "the fault was not seen")
+                #expect(isRefused, "the fault was not seen: \(trace)")
                 let task = try await bench.ended(id)
                 #expect(task.text("status") == "completed" && task["attempt"] == 1)
                 #expect(task["interruptions"] == 0)
