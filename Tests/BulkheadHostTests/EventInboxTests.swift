@@ -3,7 +3,7 @@ import Testing
 
 @testable import BulkheadHost
 
-@Suite("EventInbox", .timeLimit(.minutes(1)))
+@Suite("EventInbox", .timeLimit(.minutes(5)))
 struct EventInboxTests {
     private func output(_ number: UInt64, bytes: Int = 1) -> LauncherEvent {
         .message(

@@ -5,7 +5,7 @@ import Testing
 @testable import BulkheadHost
 
 /// Launchers that do wrong: shell scripts whose stdin is the control socket.
-@Suite("Launchers that break the protocol", .serialized, .timeLimit(.minutes(1)))
+@Suite("Launchers that break the protocol", .serialized, .timeLimit(.minutes(5)))
 struct LauncherBreachTests {
     private typealias Bench = LauncherWorkbench
 

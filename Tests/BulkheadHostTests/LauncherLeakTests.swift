@@ -7,7 +7,7 @@ import Testing
 @testable import BulkheadHost
 
 /// In processes of their own, where nothing else opens descriptors or lowers limits.
-@Suite("What launchers cost the supervisor", .serialized, .timeLimit(.minutes(3)))
+@Suite("What launchers cost the supervisor", .serialized, .timeLimit(.minutes(5)))
 struct LauncherLeakTests {
     @Test("descriptors and threads are flat over many tasks, and launchers leave none behind")
     func flat() async {

@@ -7,7 +7,7 @@ import Testing
 @testable import BulkheadHost
 
 /// Over the built launcher.
-@Suite("LauncherPool", .serialized, .timeLimit(.minutes(2)))
+@Suite("LauncherPool", .serialized, .timeLimit(.minutes(5)))
 struct LauncherPoolTests {
     private typealias Bench = LauncherWorkbench
 

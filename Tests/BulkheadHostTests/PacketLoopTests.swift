@@ -78,7 +78,7 @@ private final class Peer: Sendable {
     }
 }
 
-@Suite("PacketLoop", .timeLimit(.minutes(1)))
+@Suite("PacketLoop", .timeLimit(.minutes(5)))
 struct PacketLoopTests {
     private let loop: PacketLoop
 

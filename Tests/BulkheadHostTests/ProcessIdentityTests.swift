@@ -5,7 +5,7 @@ import Testing
 
 @testable import BulkheadHost
 
-@Suite("ProcessIdentity", .timeLimit(.minutes(1)))
+@Suite("ProcessIdentity", .timeLimit(.minutes(5)))
 struct ProcessIdentityTests {
     @Test("the mark of a process holds its number, its start and this boot")
     func markOfItself() throws {
@@ -97,7 +97,7 @@ struct ProcessIdentityTests {
     }
 }
 
-@Suite("ProcessTree", .timeLimit(.minutes(1)))
+@Suite("ProcessTree", .timeLimit(.minutes(5)))
 struct ProcessTreeTests {
     private func process(_ pid: Int32, parent: Int32, session: Int32, start: UInt64) -> ProcessStatus {
         ProcessStatus(pid: pid, parent: parent, session: session, startTime: start)

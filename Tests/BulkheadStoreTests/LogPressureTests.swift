@@ -19,7 +19,7 @@ struct LogPressureTests {
 
     @Test(
         "another program's reader closes the door to submits, then to output, ends are kept, and all goes on after it",
-        .timeLimit(.minutes(1))
+        .timeLimit(.minutes(5))
     )
     func reader() async throws {
         try await StoreWorkbench.run({

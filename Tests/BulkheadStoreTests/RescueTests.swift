@@ -5,7 +5,7 @@ import Testing
 
 @testable import BulkheadStore
 
-@Suite("Rescue: files that are taken away while the store is open", .timeLimit(.minutes(1)))
+@Suite("Rescue: files that are taken away while the store is open", .timeLimit(.minutes(5)))
 struct RescueTests {
     private static let tasks = 40
 

@@ -14,7 +14,7 @@ extension EndToEnd {
             return answer.json.text("id")
         }
 
-        @Test("cancel, wait and delete answer by the task's state", .timeLimit(.minutes(1)))
+        @Test("cancel, wait and delete answer by the task's state", .timeLimit(.minutes(5)))
         func life() async throws {
             try await Workbench.serving { bench in
                 try bench.policy("pools", "one: {concurrency: 1}\n")
@@ -57,7 +57,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("output comes as chunks with offsets, and as plain bytes", .timeLimit(.minutes(1)))
+        @Test("output comes as chunks with offsets, and as plain bytes", .timeLimit(.minutes(5)))
         func output() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("talks", "printf 'out\\0put'; printf 'err' >&2")
@@ -93,7 +93,7 @@ extension EndToEnd {
 
         @Test(
             "a path, method, query or body that the API does not have is refused as a problem",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func wrongCalls() async throws {
             try await Workbench.serving { bench in
@@ -140,7 +140,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("HEAD answers as GET does, without the body", .timeLimit(.minutes(1)))
+        @Test("HEAD answers as GET does, without the body", .timeLimit(.minutes(5)))
         func head() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("works", "echo fine")
@@ -157,7 +157,7 @@ extension EndToEnd {
 
         @Test(
             "livez, healthz, status, pools and plugins answer, also under v0 where they should",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func operators() async throws {
             try await Workbench.serving { bench in
@@ -185,7 +185,7 @@ extension EndToEnd {
 
         @Test(
             "while it drains it is alive, not healthy, takes no work and still answers",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func draining() async throws {
             let bench = try Workbench()
@@ -242,7 +242,7 @@ extension EndToEnd {
 
         @Test(
             "a handler is refused by the API, however free it is, and may not even connect by default",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func handlersAreRefused() async throws {
             let user = geteuid() == 0 ? "user: root\n" : "timeout: 1m\n"

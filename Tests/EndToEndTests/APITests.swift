@@ -18,7 +18,7 @@ extension EndToEnd {
 
         @Test(
             "a submit answers 201, 200 or 409 by what exists, and 201 again after a failure",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func submit() async throws {
             try await Workbench.serving { bench in
@@ -55,7 +55,7 @@ extension EndToEnd {
 
         @Test(
             "a submit that waits answers 202 when its time is over, and the task goes on",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func submitAndWait() async throws {
             try await Workbench.serving { bench in
@@ -72,7 +72,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("many submits of one id at the same instant yield one execution", .timeLimit(.minutes(1)))
+        @Test("many submits of one id at the same instant yield one execution", .timeLimit(.minutes(5)))
         func atOnce() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("works", "echo fine")
@@ -99,7 +99,7 @@ extension EndToEnd {
 
         @Test(
             "a batch is answered in order, and a wrong task in it costs the others nothing",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func batch() async throws {
             try await Workbench.serving { bench in
@@ -144,7 +144,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a batch that is wrong as a whole queues none of its tasks", .timeLimit(.minutes(1)))
+        @Test("a batch that is wrong as a whole queues none of its tasks", .timeLimit(.minutes(5)))
         func wrongBatch() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("works", "echo fine")
@@ -168,7 +168,7 @@ extension EndToEnd {
 
         @Test(
             "a batch of 1000 is taken, and the list pages through all of it, newest first",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func fullBatchAndPages() async throws {
             try await Workbench.serving { bench in

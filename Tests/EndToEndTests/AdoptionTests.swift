@@ -67,7 +67,7 @@ extension EndToEnd {
 
         @Test(
             "a handler that prints on is adopted: every byte once, one attempt, all that it said",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [SIGKILL, SIGTERM]
         )
         func adopted(signal: Int32) async throws {
@@ -109,7 +109,7 @@ extension EndToEnd {
 
         @Test(
             "what ended while nobody was there has its true outcome, from its launcher or from the record",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [(SIGKILL, false), (SIGKILL, true), (SIGTERM, false), (SIGTERM, true)]
         )
         func recorded(signal: Int32, launcherIsGone: Bool) async throws {
@@ -141,7 +141,7 @@ extension EndToEnd {
 
         @Test(
             "a stranger at the launcher's socket is turned away, and the attempt goes on",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func stranger() async throws {
             let bench = try Workbench()
@@ -194,7 +194,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a recovery that is killed five times in a row comes to the same end", .timeLimit(.minutes(1)))
+        @Test("a recovery that is killed five times in a row comes to the same end", .timeLimit(.minutes(5)))
         func killedRecovery() async throws {
             let bench = try Workbench()
             let (server, id) = try await started(bench)
@@ -216,7 +216,7 @@ extension EndToEnd {
 
         @Test(
             "an attempt whose launcher was killed meanwhile is lost, and its policy says what follows",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: ["interrupt", "rehydrate"]
         )
         func lost(mode: String) async throws {
@@ -236,7 +236,7 @@ extension EndToEnd {
             await bench.stop(next)
         }
 
-        @Test("what a flood without a supervisor costs is said to the byte", .timeLimit(.minutes(1)))
+        @Test("what a flood without a supervisor costs is said to the byte", .timeLimit(.minutes(5)))
         func flood() async throws {
             let bench = try Workbench()
             let last = "i=0; while [ $i -lt 3000 ]; do printf '%1023d\\n' $i; i=$((i+1)); done; exit 0"
@@ -258,7 +258,7 @@ extension EndToEnd {
 
         @Test(
             "an adopted attempt is cancelled like any other; time runs on without a supervisor",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func stopped() async throws {
             let bench = try Workbench()
@@ -270,7 +270,7 @@ extension EndToEnd {
             await bench.stop(next)
         }
 
-        @Test("an attempt's time ends it while nobody is there", .timeLimit(.minutes(1)))
+        @Test("an attempt's time ends it while nobody is there", .timeLimit(.minutes(5)))
         func timeout() async throws {
             let bench = try Workbench()
             let (server, id) = try await started(bench, policy: "timeout: 2s\ngrace: 100ms\n")
@@ -282,7 +282,7 @@ extension EndToEnd {
             await bench.stop(next)
         }
 
-        @Test("SIGINT stops what runs, whatever on-stop says", .timeLimit(.minutes(1)))
+        @Test("SIGINT stops what runs, whatever on-stop says", .timeLimit(.minutes(5)))
         func interrupt() async throws {
             let bench = try Workbench()
             let (server, id) = try await started(bench)
@@ -294,7 +294,7 @@ extension EndToEnd {
             await bench.stop(next)
         }
 
-        @Test("an idle launcher goes with its supervisor, and leaves nothing", .timeLimit(.minutes(1)))
+        @Test("an idle launcher goes with its supervisor, and leaves nothing", .timeLimit(.minutes(5)))
         func idle() async throws {
             let bench = try Workbench()
             try bench.handler("quick", "echo done")

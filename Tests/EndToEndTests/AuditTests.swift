@@ -36,7 +36,7 @@ extension EndToEnd {
 
         @Test(
             "denied calls go through and are recorded, but for those that open sockets",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: ["default", "compute"]
         )
         func goesThrough(preset: String) async throws {
@@ -66,7 +66,7 @@ extension EndToEnd {
 
         @Test(
             "an entry of a foreign architecture is killed under audit too",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: Self.isX86, "needs an x86-64 machine")
         )
         func foreign() async throws {
@@ -82,7 +82,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a loop of calls that audit lets through is bounded as well", .timeLimit(.minutes(1)))
+        @Test("a loop of calls that audit lets through is bounded as well", .timeLimit(.minutes(5)))
         func bounded() async throws {
             try await Workbench.serving { bench in
                 let loop = "#!/usr/bin/env python3\nimport ctypes\nlibc = ctypes.CDLL(None)\nwhile True: "

@@ -54,7 +54,7 @@ extension EndToEnd {
             ),
         ]
 
-        @Test("a submit that is wrong is refused by name and changes nothing", .timeLimit(.minutes(1)))
+        @Test("a submit that is wrong is refused by name and changes nothing", .timeLimit(.minutes(5)))
         func wrongSubmits() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("checksum", "echo fine")
@@ -75,7 +75,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a body of 100 MB is refused before memory is taken for it", .timeLimit(.minutes(1)))
+        @Test("a body of 100 MB is refused before memory is taken for it", .timeLimit(.minutes(5)))
         func hugeBody() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("checksum", "echo fine")
@@ -110,7 +110,7 @@ extension EndToEnd {
 
         @Test(
             "an id that belongs to another task is refused and that task stays as it is",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func takenID() async throws {
             let id = "0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f5a6"
@@ -143,7 +143,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("what is no HTTP is refused, and the connections beside it go on", .timeLimit(.minutes(1)))
+        @Test("what is no HTTP is refused, and the connections beside it go on", .timeLimit(.minutes(5)))
         func wrongHTTP() async throws {
             try await Workbench.serving { bench in
                 let raw = bench.raw

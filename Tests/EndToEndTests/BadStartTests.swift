@@ -27,7 +27,7 @@ extension EndToEnd {
 
         @Test(
             "a second supervisor on one state folder does not start and does not touch the first",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func twoOnOneState() async throws {
             try await Workbench.serving { bench in
@@ -54,7 +54,7 @@ extension EndToEnd {
 
         @Test(
             "of two supervisors that start at once on one state folder exactly one does",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func race() async throws {
             let bench = try Workbench()
@@ -72,7 +72,7 @@ extension EndToEnd {
 
         // MARK: The socket
 
-        @Test("a socket on which another server answers is not taken from it", .timeLimit(.minutes(1)))
+        @Test("a socket on which another server answers is not taken from it", .timeLimit(.minutes(5)))
         func takenSocket() async throws {
             let bench = try Workbench()
             let path = bench.folder + "/foreign.sock"
@@ -96,7 +96,7 @@ extension EndToEnd {
 
         @Test(
             "a supervisor's socket is not taken from it by one on another state folder",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func takenFromSupervisor() async throws {
             try await Workbench.serving { bench in
@@ -112,7 +112,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a socket that nobody answers on any more is replaced", .timeLimit(.minutes(1)))
+        @Test("a socket that nobody answers on any more is replaced", .timeLimit(.minutes(5)))
         func deadSocket() async throws {
             let bench = try Workbench()
             try FileManager.default.createDirectory(
@@ -128,7 +128,7 @@ extension EndToEnd {
             #expect(!FileManager.default.fileExists(atPath: bench.socket), "it is removed at the end")
         }
 
-        @Test("a socket's path that cannot be one is refused", .timeLimit(.minutes(1)))
+        @Test("a socket's path that cannot be one is refused", .timeLimit(.minutes(5)))
         func wrongSocket() async throws {
             let bench = try Workbench()
             let long = bench.folder + "/" + String(repeating: "x", count: 108)
@@ -160,7 +160,7 @@ extension EndToEnd {
 
         @Test(
             "a state folder that is open to others, or none, is refused and stays as it is",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func wrongState() async throws {
             let bench = try Workbench()
@@ -186,7 +186,7 @@ extension EndToEnd {
         @Test(
             "a state folder that cannot be written is refused, as an ordinary user",
             .enabled(if: geteuid() != 0, "needs an ordinary user: root may write everywhere"),
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func readOnlyMode() async throws {
             let bench = try Workbench()
@@ -213,7 +213,7 @@ extension EndToEnd {
         @Test(
             "a state folder that cannot be written is refused, and its tasks are there once it can",
             .enabled(if: SmallDisk.mayMount, "needs root and CAP_SYS_ADMIN, to mount a file system"),
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func readOnlyMount() async throws {
             let bench = try Workbench()
@@ -246,7 +246,7 @@ extension EndToEnd {
         @Test(
             "a disk that is full at the first start is told, and with room all is as if it had never been",
             .enabled(if: SmallDisk.mayMount, "needs root and CAP_SYS_ADMIN, to mount a file system"),
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [0, 32 << 10, 96 << 10]
         )
         func fullDisk(room: Int) async throws {

@@ -8,7 +8,7 @@ extension EndToEnd {
     struct BehaviourTests {
         // MARK: By themselves
 
-        @Test("exit codes come back as they are, with what they mean", .timeLimit(.minutes(1)))
+        @Test("exit codes come back as they are, with what they mean", .timeLimit(.minutes(5)))
         func exitCodes() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("exit-with")
@@ -26,7 +26,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a handler that a signal ends is told by its name, and leaves no core", .timeLimit(.minutes(1)))
+        @Test("a handler that a signal ends is told by its name, and leaves no core", .timeLimit(.minutes(5)))
         func signals() async throws {
             try await Workbench.serving { bench in
                 for name in ["SEGV", "KILL", "ABRT"] {
@@ -44,7 +44,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("what a handler leaves holding its pipes does not delay its end", .timeLimit(.minutes(1)))
+        @Test("what a handler leaves holding its pipes does not delay its end", .timeLimit(.minutes(5)))
         func forkAndLeave() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("fork-and-leave")
@@ -60,7 +60,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("processes in sessions of their own end with the attempt", .timeLimit(.minutes(1)))
+        @Test("processes in sessions of their own end with the attempt", .timeLimit(.minutes(5)))
         func setsidAndSurvive() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("setsid-and-survive")
@@ -74,7 +74,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("one that closes all its descriptors hides no other's end", .timeLimit(.minutes(1)))
+        @Test("one that closes all its descriptors hides no other's end", .timeLimit(.minutes(5)))
         func closeAll() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("close-all", policy: "pool: wide\ngrace: 1s\n")
@@ -98,7 +98,7 @@ extension EndToEnd {
 
         // MARK: Stopped
 
-        @Test("one that hangs is ended at its timeout", .timeLimit(.minutes(1)))
+        @Test("one that hangs is ended at its timeout", .timeLimit(.minutes(5)))
         func hang() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("hang", policy: "timeout: 300ms\ngrace: 30s\n")
@@ -113,7 +113,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("one that ignores SIGTERM is killed after the grace", .timeLimit(.minutes(1)))
+        @Test("one that ignores SIGTERM is killed after the grace", .timeLimit(.minutes(5)))
         func ignoreTerm() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("ignore-term", policy: "timeout: 300ms\ngrace: 500ms\n")
@@ -126,7 +126,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("one that stops itself is ended all the same", .timeLimit(.minutes(1)))
+        @Test("one that stops itself is ended all the same", .timeLimit(.minutes(5)))
         func stopItself() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("stop-itself", policy: "timeout: 400ms\ngrace: 400ms\n")
@@ -139,7 +139,7 @@ extension EndToEnd {
 
         @Test(
             "a stop decides before the exit does, and a result sent before it is kept",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func stopBeforeExit() async throws {
             try await Workbench.serving { bench in
@@ -157,7 +157,7 @@ extension EndToEnd {
 
         // MARK: Descriptors
 
-        @Test("stdin unread and descriptors closed early are no failure", .timeLimit(.minutes(1)))
+        @Test("stdin unread and descriptors closed early are no failure", .timeLimit(.minutes(5)))
         func descriptors() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("plain", "exit 0")
@@ -177,7 +177,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("event lines that make no sense become warnings and change nothing", .timeLimit(.minutes(1)))
+        @Test("event lines that make no sense become warnings and change nothing", .timeLimit(.minutes(5)))
         func malformedEvents() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("plain", "exit 0")
@@ -203,7 +203,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a result over its limit is cut and said, the status stays", .timeLimit(.minutes(1)))
+        @Test("a result over its limit is cut and said, the status stays", .timeLimit(.minutes(5)))
         func hugeResult() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("plain", "exit 0")

@@ -73,7 +73,7 @@ extension EndToEnd {
 
         @Test(
             "a broken handler is told, refused, harms no other, and runs as soon as it is mended",
-            .timeLimit(.minutes(2))
+            .timeLimit(.minutes(5))
         )
         func handlers() async throws {
             try await Workbench.serving { bench in
@@ -104,7 +104,7 @@ extension EndToEnd {
 
         @Test(
             "files whose names give no task type are told, and what is no handler is passed over",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func names() async throws {
             try await Workbench.serving { bench in
@@ -134,7 +134,7 @@ extension EndToEnd {
 
         @Test(
             "a folder that everybody can write refuses all that lies in it, until it is closed",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func openFolders() async throws {
             try await Workbench.serving { bench in
@@ -155,7 +155,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a handler that is a link runs, and its target's change is taken up", .timeLimit(.minutes(1)))
+        @Test("a handler that is a link runs, and its target's change is taken up", .timeLimit(.minutes(5)))
         func linkedHandler() async throws {
             try await Workbench.serving { bench in
                 try FileManager.default.createDirectory(
@@ -172,7 +172,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a handler whose interpreter is installed later runs then, untouched", .timeLimit(.minutes(1)))
+        @Test("a handler whose interpreter is installed later runs then, untouched", .timeLimit(.minutes(5)))
         func lateInterpreter() async throws {
             try await Workbench.serving { bench in
                 let interpreter = bench.folder + "/tools/shell"
@@ -191,7 +191,7 @@ extension EndToEnd {
 
         @Test(
             "a handler or policy that goes before a task's turn fails that task alone",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func goneBeforeItsTurn() async throws {
             try await Workbench.serving { bench in

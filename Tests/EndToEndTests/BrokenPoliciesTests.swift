@@ -69,7 +69,7 @@ extension EndToEnd {
 
         @Test(
             "a broken policy refuses its type with the place of the mistake, and no other",
-            .timeLimit(.minutes(2))
+            .timeLimit(.minutes(5))
         )
         func policies() async throws {
             try await Workbench.serving { bench in
@@ -100,7 +100,7 @@ extension EndToEnd {
 
         @Test(
             "a policy file that others can write, is misnamed or has no handler is told",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func files() async throws {
             try await Workbench.serving { bench in
@@ -138,7 +138,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a pools file that is wrong refuses new starts and loses no task", .timeLimit(.minutes(1)))
+        @Test("a pools file that is wrong refuses new starts and loses no task", .timeLimit(.minutes(5)))
         func pools() async throws {
             try await Workbench.serving { bench in
                 try bench.policy("pools", "media: {concurrency: 1}\n")

@@ -8,7 +8,7 @@ extension EndToEnd {
     struct ClockTests {
         @Test(
             "a wall clock that jumps a year moves no wait and no timeout, only what goes by date",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [365, -365]
         )
         func jumps(byDays days: Int64) async throws {
@@ -105,7 +105,7 @@ extension EndToEnd {
             return stamps
         }
 
-        @Test("time zone and language change no byte of the API", .timeLimit(.minutes(1)))
+        @Test("time zone and language change no byte of the API", .timeLimit(.minutes(5)))
         func surroundings() async throws {
             let bench = try Workbench()
             try bench.handler("fine", "echo '{\"progress\":{\"fraction\":0.5,\"message\":\"half\"}}' >&3")

@@ -12,7 +12,7 @@ extension EndToEnd {
 
         @Test(
             "any signal that ends the supervisor is a crash like any other",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [SIGSEGV, SIGABRT, SIGKILL]
         )
         func fatalSignal(signal: Int32) async throws {
@@ -45,7 +45,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("kill -9 during recovery, again and again, counts one loss", .timeLimit(.minutes(1)))
+        @Test("kill -9 during recovery, again and again, counts one loss", .timeLimit(.minutes(5)))
         func duringRecovery() async throws {
             var random = SeededRandom(seed: TortureLength.seed)
             let bench = try Workbench()
@@ -72,7 +72,7 @@ extension EndToEnd {
 
         @Test(
             "three crashes in a row make poison; an end by itself between them starts the count anew",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func poison() async throws {
             let bench = try Workbench()
@@ -111,7 +111,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("fail counts and back-off survive kill -9", .timeLimit(.minutes(1)))
+        @Test("fail counts and back-off survive kill -9", .timeLimit(.minutes(5)))
         func poolHealth() async throws {
             let bench = try Workbench()
             try bench.handler("bad", "exit 65")
@@ -134,7 +134,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a second supervisor on one state folder is refused and does no harm", .timeLimit(.minutes(1)))
+        @Test("a second supervisor on one state folder is refused and does no harm", .timeLimit(.minutes(5)))
         func twoSupervisors() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler("wait", "gate open\necho done")
@@ -151,7 +151,7 @@ extension EndToEnd {
 
         @Test(
             "who submits while the supervisor starts is told to come back, never that the type is unknown",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func submitsAtStart() async throws {
             let bench = try Workbench()
@@ -172,7 +172,7 @@ extension EndToEnd {
 
         // MARK: Launchers and handlers
 
-        @Test("kill -9 of a launcher ends its tree; the task follows its policy", .timeLimit(.minutes(1)))
+        @Test("kill -9 of a launcher ends its tree; the task follows its policy", .timeLimit(.minutes(5)))
         func launcherDies() async throws {
             try await Workbench.serving { bench in
                 let script = "echo begins\nsh -c 'sleep 600 & sleep 600' &\ngate open\necho ends"
@@ -213,7 +213,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("kill -9 of an idle launcher costs nothing", .timeLimit(.minutes(1)))
+        @Test("kill -9 of an idle launcher costs nothing", .timeLimit(.minutes(5)))
         func idleLauncherDies() async throws {
             let bench = try Workbench()
             try bench.handler("fine", "echo fine")
@@ -233,7 +233,7 @@ extension EndToEnd {
             #expect(await bench.stop(server).code == 0)
         }
 
-        @Test("kill -9 and SIGSTOP of a handler are its own end and its own timeout", .timeLimit(.minutes(1)))
+        @Test("kill -9 and SIGSTOP of a handler are its own end and its own timeout", .timeLimit(.minutes(5)))
         func handlerDies() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("long", "sleep 600 &\nsleep 600")

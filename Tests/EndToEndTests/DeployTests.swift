@@ -39,7 +39,7 @@ extension EndToEnd {
 
         @Test(
             "systemd finds nothing wrong with the units, with root and without",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: Tool.isThere("systemd-analyze"), "needs systemd-analyze"),
             arguments: [false, true]
         )
@@ -52,7 +52,7 @@ extension EndToEnd {
             #expect(try await Self.complaints(units).contains("KilMode"))
         }
 
-        @Test("the service's unit is what its supervisor needs", .timeLimit(.minutes(1)))
+        @Test("the service's unit is what its supervisor needs", .timeLimit(.minutes(5)))
         func settings() throws {
             let lines = Set(try Self.file("bulkhead.service").split(separator: "\n").map(String.init))
             let needed = [
@@ -70,7 +70,7 @@ extension EndToEnd {
 
         @Test(
             "the unit of tasks leaves a process, without which its group would go, and its signal ends that",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func keeper() async throws {
             let bench = try Workbench()
@@ -97,7 +97,7 @@ extension EndToEnd {
 
         @Test(
             "user, group and folders are made as they are meant",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(
                 if: geteuid() == 0 && Tool.isThere("systemd-sysusers") && Tool.isThere("systemd-tmpfiles"),
                 "needs root, systemd-sysusers and systemd-tmpfiles"

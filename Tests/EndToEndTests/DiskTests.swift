@@ -6,7 +6,7 @@ import Testing
 
 extension EndToEnd {
     /// A disk that others have filled, that takes no writes, or whose database another program has locked.
-    @Suite("Disk", .timeLimit(.minutes(1)))
+    @Suite("Disk", .timeLimit(.minutes(5)))
     struct DiskTests {
         private static let hasStrace = Tool.isThere("strace")
         private static let hasSQLite = Tool.isThere("sqlite3")

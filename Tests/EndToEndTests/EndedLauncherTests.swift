@@ -27,7 +27,7 @@ extension EndToEnd {
 
         @Test(
             "a handler that ends with the machine was stopped, whatever it says of itself, and nothing waits",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: ["interrupt", "rehydrate"],
             [SIGTERM, SIGWINCH]
         )
@@ -51,7 +51,7 @@ extension EndToEnd {
 
         @Test(
             "as long as there is a supervisor, its launchers hear nobody else",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func supervised() async throws {
             let bench = try Workbench()

@@ -7,7 +7,7 @@ extension EndToEnd {
     struct EventTests {
         @Test(
             "a task's events tell its status and output as they come, end with it, and resume",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func oneTask() async throws {
             try await Workbench.serving { bench in
@@ -42,7 +42,7 @@ extension EndToEnd {
 
         @Test(
             "everybody's events begin where the client comes, and a stopping supervisor ends them",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func all() async throws {
             let bench = try Workbench()
@@ -73,7 +73,7 @@ extension EndToEnd {
 
         @Test(
             "a client that does not read delays nobody, holds no snapshot, and costs a page",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [
                 ("/v1/tasks/ID/events", "text/event-stream"), ("/v1/outbox", "text/event-stream"),
                 ("/v1/tasks/ID/output?wait=50s", "text/plain"),
@@ -112,7 +112,7 @@ extension EndToEnd {
 
         @Test(
             "streams are bounded in number, and what is beyond is told to come again",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func bound() async throws {
             try await Workbench.serving { bench in
@@ -142,7 +142,7 @@ extension EndToEnd {
                 if: ProcessInfo.processInfo.environment["BULKHEAD_SLOW_READER"] != nil,
                 "takes more than a minute: set BULKHEAD_SLOW_READER"
             ),
-            .timeLimit(.minutes(3))
+            .timeLimit(.minutes(5))
         )
         func isCut() async throws {
             try await Workbench.serving { bench in

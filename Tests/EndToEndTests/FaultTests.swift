@@ -21,7 +21,7 @@ extension EndToEnd {
 
         @Test(
             "a process that only has the number of a recorded one is never signalled",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: hasSQLite, "needs sqlite3"),
             arguments: Disguise.allCases
         )
@@ -66,7 +66,7 @@ extension EndToEnd {
 
         @Test(
             "a number that the kernel has given to another process is that process's alone",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: geteuid() == 0, "needs root: a pid namespace with its own ns_last_pid"),
             .enabled(if: Tool.isThere("unshare"), "needs unshare"),
             .enabled(if: hasSQLite, "needs sqlite3")
@@ -126,7 +126,7 @@ extension EndToEnd {
 
         @Test(
             "a fork that is refused puts the task back; it runs later, as the same attempt",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: hasStrace, "needs strace"),
             .enabled(if: geteuid() == 0, "needs root: not even its own user may trace a launcher")
         )

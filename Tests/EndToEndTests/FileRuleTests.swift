@@ -38,7 +38,7 @@ extension EndToEnd {
 
         @Test(
             "a file outside the preset is closed; read and write open what they name and no more",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func readAndWrite() async throws {
             try await Workbench.serving { bench in
@@ -90,7 +90,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("secrets, the state folder and the supervisor's socket are closed", .timeLimit(.minutes(1)))
+        @Test("secrets, the state folder and the supervisor's socket are closed", .timeLimit(.minutes(5)))
         func secrets() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("files", Self.trier)
@@ -122,7 +122,7 @@ extension EndToEnd {
 
         @Test(
             "as root each attempt has a user of its own without groups or capabilities",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: isRoot, "needs root: only root can change users")
         )
         func dynamicUser() async throws {
@@ -181,7 +181,7 @@ extension EndToEnd {
 
         @Test(
             "without root a handler runs as the supervisor's user, and any other is refused",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: !isRoot, "needs an ordinary user")
         )
         func ordinaryUser() async throws {
@@ -196,7 +196,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a handler with another SHA-256 than its policy's is refused", .timeLimit(.minutes(1)))
+        @Test("a handler with another SHA-256 than its policy's is refused", .timeLimit(.minutes(5)))
         func pinned() async throws {
             try await Workbench.serving { bench in
                 // printf '#!/bin/sh\necho pinned\n' | sha256sum

@@ -69,7 +69,7 @@ extension EndToEnd {
 
         // MARK: The four
 
-        @Test("all of them are ready as they come, with their pools", .timeLimit(.minutes(1)))
+        @Test("all of them are ready as they come, with their pools", .timeLimit(.minutes(5)))
         func asTheyCome() async throws {
             try await Workbench.serving { bench in
                 for type in ["checksum", "extract-text", "thumbnail", "word-count"] {
@@ -88,7 +88,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("checksum gives a file's SHA-256, under the policy as it comes", .timeLimit(.minutes(1)))
+        @Test("checksum gives a file's SHA-256, under the policy as it comes", .timeLimit(.minutes(5)))
         func checksum() async throws {
             try await Workbench.serving { bench in
                 try Self.fill(bench)
@@ -127,7 +127,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("word-count counts a text, under compute", .timeLimit(.minutes(1)))
+        @Test("word-count counts a text, under compute", .timeLimit(.minutes(5)))
         func wordCount() async throws {
             try await Workbench.serving { bench in
                 try Self.fill(bench)
@@ -165,7 +165,7 @@ extension EndToEnd {
 
         @Test(
             "extract-text gives a PDF's text, page by page",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: hasPoppler, "needs pdftotext: apt-get install poppler-utils")
         )
         func extractText() async throws {
@@ -207,7 +207,7 @@ extension EndToEnd {
 
         @Test(
             "thumbnail makes a small picture, whatever program is called convert",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: hasImageMagick, "needs ImageMagick: apt-get install imagemagick")
         )
         func thumbnail() async throws {
@@ -276,7 +276,7 @@ extension EndToEnd {
 
         @Test(
             "a missing tool is said with the package that brings it, and never tried again",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [
                 ("checksum", "coreutils"), ("extract-text", "poppler-utils"), ("thumbnail", "imagemagick"),
             ]

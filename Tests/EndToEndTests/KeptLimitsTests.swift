@@ -11,7 +11,7 @@ extension EndToEnd {
 
         @Test(
             "an adopted attempt has its memory limit still, its end by it is told, and its group goes",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(
                 if: canLimitMemory && Tool.isThere("python3"),
                 "needs python3, and a memory cgroup that we may use"
@@ -52,7 +52,7 @@ extension EndToEnd {
 
         @Test(
             "no other supervisor gives out the users of an attempt that outlives its own",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: geteuid() == 0, "needs root: users of their own")
         )
         func users() async throws {

@@ -35,7 +35,7 @@ extension EndToEnd {
 
         @Test(
             "2,000 tasks leave no descriptor, thread, zombie, folder, group or memory",
-            .timeLimit(.minutes(3))
+            .timeLimit(.minutes(5))
         )
         func twoThousand() async throws {
             let bench = try Workbench()
@@ -110,7 +110,7 @@ extension EndToEnd {
 
         @Test(
             "200 handlers that cannot be executed leave the descriptors as they were",
-            .timeLimit(.minutes(2))
+            .timeLimit(.minutes(5))
         )
         func failingExecs() async throws {
             let bench = try Workbench()
@@ -156,7 +156,7 @@ extension EndToEnd {
 
         @Test(
             "a supervisor without free descriptors waits, and goes on when there are some",
-            .timeLimit(.minutes(2)),
+            .timeLimit(.minutes(5)),
             .enabled(if: Tool.isThere("prlimit"), "needs prlimit")
         )
         func fewDescriptors() async throws {
@@ -218,7 +218,7 @@ extension EndToEnd {
             #expect(await bench.stop(server).code == 0)
         }
 
-        @Test("2,000 idle clients stop no work and cost no processor", .timeLimit(.minutes(2)))
+        @Test("2,000 idle clients stop no work and cost no processor", .timeLimit(.minutes(5)))
         func idleClients() async throws {
             let bench = try Workbench()
             let effects = bench.folder + "/effects"

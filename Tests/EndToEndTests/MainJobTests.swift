@@ -10,7 +10,7 @@ extension EndToEnd {
 
         @Test(
             "a handler that has just been put there, or mended, is there for the next command",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func justPutThere() async throws {
             try await Workbench.serving { bench in
@@ -25,7 +25,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a handler is added, replaced and removed without a restart", .timeLimit(.minutes(1)))
+        @Test("a handler is added, replaced and removed without a restart", .timeLimit(.minutes(5)))
         func dropIn() async throws {
             try await Workbench.serving { bench in
                 let unknown = try await bench.bulkhead("submit", "greet")
@@ -52,7 +52,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("while a handler's file is being written its type keeps the old one", .timeLimit(.minutes(1)))
+        @Test("while a handler's file is being written its type keeps the old one", .timeLimit(.minutes(5)))
         func halfWritten() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("greet", "echo old")
@@ -76,7 +76,7 @@ extension EndToEnd {
 
         @Test(
             "a policy is taken up while serving; a wrong one refuses its type alone",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func policyChange() async throws {
             try await Workbench.serving { bench in
@@ -108,7 +108,7 @@ extension EndToEnd {
 
         // MARK: Submit
 
-        @Test("submit prints the id, the result, the output or the whole task", .timeLimit(.minutes(1)))
+        @Test("submit prints the id, the result, the output or the whole task", .timeLimit(.minutes(5)))
         func submitForms() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("plain", "exit 0")
@@ -159,7 +159,7 @@ extension EndToEnd {
 
         @Test(
             "params come as an argument, from a file and from stdin, and reach the handler",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func params() async throws {
             try await Workbench.serving { bench in
@@ -195,7 +195,7 @@ extension EndToEnd {
 
         // MARK: Look
 
-        @Test("list is newest first, filters, and pages by cursor", .timeLimit(.minutes(1)))
+        @Test("list is newest first, filters, and pages by cursor", .timeLimit(.minutes(5)))
         func list() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("good", "exit 0")
@@ -234,7 +234,7 @@ extension EndToEnd {
 
         @Test(
             "an id may be given by a unique beginning; what is not there is code 3",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func beginnings() async throws {
             try await Workbench.serving { bench in
@@ -255,7 +255,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("logs come in order of arrival, by stream, as bytes and as chunks", .timeLimit(.minutes(1)))
+        @Test("logs come in order of arrival, by stream, as bytes and as chunks", .timeLimit(.minutes(5)))
         func logs() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler(
@@ -292,7 +292,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("plugins, pools and status tell what there is", .timeLimit(.minutes(1)))
+        @Test("plugins, pools and status tell what there is", .timeLimit(.minutes(5)))
         func overview() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("good", "exit 0")
@@ -321,7 +321,7 @@ extension EndToEnd {
 
         @Test(
             "without a supervisor every verb ends with 69 and says how to start one",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func noSupervisor() async throws {
             let bench = try Workbench()

@@ -12,7 +12,7 @@ extension EndToEnd {
     struct NamespaceTests {
         @Test(
             "a handler sees its own processes, and no folder, route or peer that it is not given",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func view() async throws {
             try await Workbench.serving { bench in
@@ -70,7 +70,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("what a handler leaves behind ends with a launcher that is killed", .timeLimit(.minutes(1)))
+        @Test("what a handler leaves behind ends with a launcher that is killed", .timeLimit(.minutes(5)))
         func killedLauncher() async throws {
             let mark = "left-\(UUID().uuidString)"
             try await Workbench.serving { bench in
@@ -92,7 +92,7 @@ extension EndToEnd {
 
         @Test(
             "limits.scratch bounds bytes and files, and leaves nothing behind",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func scratch() async throws {
             try await Workbench.serving { bench in
@@ -118,7 +118,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("python's pools and locks work, in a /dev/shm that is the task's own", .timeLimit(.minutes(1)))
+        @Test("python's pools and locks work, in a /dev/shm that is the task's own", .timeLimit(.minutes(5)))
         func sharedMemory() async throws {
             let mark = "bulkhead-\(UUID().uuidString)"
             try await Workbench.serving { bench in
@@ -145,7 +145,7 @@ extension EndToEnd {
 
         @Test(
             "unconfined sees the host's files, but neither the database nor other processes",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func unconfined() async throws {
             try await Workbench.serving { bench in

@@ -8,7 +8,7 @@ extension EndToEnd {
     struct OrdinaryProgramTests {
         @Test(
             "python with threads and subprocesses, and bash pipelines run under default",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func interpreters() async throws {
             try await Workbench.serving { bench in
@@ -54,7 +54,7 @@ extension EndToEnd {
 
         @Test(
             "node with child processes and workers runs under default",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .needs("/usr/bin/node")
         )
         func node() async throws {
@@ -83,7 +83,7 @@ extension EndToEnd {
 
         @Test(
             "a dynamically linked Swift program with Foundation runs under default",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func swift() async throws {
             // The command itself is one; it is copied to where every user may read it.
@@ -120,7 +120,7 @@ extension EndToEnd {
 
         @Test(
             "perl with fork, pipes and files runs under default",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .needs("/usr/bin/perl")
         )
         func perl() async throws {
@@ -146,7 +146,7 @@ extension EndToEnd {
 
         @Test(
             "busybox and its applets run under default",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .needs("/usr/bin/busybox")
         )
         func busybox() async throws {
@@ -171,7 +171,7 @@ extension EndToEnd {
 
         @Test(
             "java with threads runs under default, and compiled under compute",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .needs("/usr/bin/javac")
         )
         func java() async throws {
@@ -221,7 +221,7 @@ extension EndToEnd {
 
         @Test(
             "python, node, bash and perl compute under compute, and start no other program",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func pureComputation() async throws {
             let programs = [

@@ -8,7 +8,7 @@ extension EndToEnd {
     struct OutboxTests {
         @Test(
             "over kills of the supervisor and of the controller every message comes at least once and none after its ack",
-            .timeLimit(.minutes(2)),
+            .timeLimit(.minutes(5)),
             arguments: [UInt64(1)]
         )
         func recordingController(seed: UInt64) async throws {
@@ -71,7 +71,7 @@ extension EndToEnd {
 
         @Test(
             "a task that a crash interrupts has one final with one name, however often recovery is killed",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func interrupted() async throws {
             let bench = try Workbench()
@@ -102,7 +102,7 @@ extension EndToEnd {
 
         @Test(
             "with no controller for long, submits are refused before any final is dropped, and taken again after acks",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func controllerIsAway() async throws {
             let options = ["--spool-cap", "128KiB", "--terminal-reserve", "64KiB", "--result-limit", "4KiB"]
@@ -131,7 +131,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a reader that waits has a message as soon as there is one", .timeLimit(.minutes(1)))
+        @Test("a reader that waits has a message as soon as there is one", .timeLimit(.minutes(5)))
         func longPoll() async throws {
             try await Workbench.serving(["--outbox", "on"]) { bench in
                 try bench.handler("quick", "exit 0")
@@ -150,7 +150,7 @@ extension EndToEnd {
 
         @Test(
             "a stream of messages goes on where its last id was, also after a restart",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func stream() async throws {
             let bench = try Workbench()
@@ -180,7 +180,7 @@ extension EndToEnd {
 
         @Test(
             "with the outbox off nothing is kept, and its calls say how to switch it on",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func off() async throws {
             try await Workbench.serving { bench in
@@ -207,7 +207,7 @@ extension EndToEnd {
 
         @Test(
             "outbox lists and acknowledges; what is not acknowledged keeps its task",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func verb() async throws {
             try await Workbench.serving(["--outbox", "on"]) { bench in
@@ -246,7 +246,7 @@ extension EndToEnd {
 
         @Test(
             "what is not a list of messageIds is refused, and nothing is acknowledged by it",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func badAcknowledgement() async throws {
             try await Workbench.serving(["--outbox", "on"]) { bench in

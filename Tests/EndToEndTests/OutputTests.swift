@@ -28,7 +28,7 @@ extension EndToEnd {
             return Array(Array(text.utf8)[start..<(start + range.count)])
         }
 
-        @Test("a flood keeps its end within the task's limit, and its gap is exact", .timeLimit(.minutes(2)))
+        @Test("a flood keeps its end within the task's limit, and its gap is exact", .timeLimit(.minutes(5)))
         func flood() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("flood", policy: "output: {limit: 8MiB}\n")
@@ -55,7 +55,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("with on-limit: fail the task that goes over its limit is ended", .timeLimit(.minutes(1)))
+        @Test("with on-limit: fail the task that goes over its limit is ended", .timeLimit(.minutes(5)))
         func outputLimit() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("endless", "yes")
@@ -74,7 +74,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("binary bytes come back as they were", .timeLimit(.minutes(1)))
+        @Test("binary bytes come back as they were", .timeLimit(.minutes(5)))
         func binary() async throws {
             let bytes = (0..<3_200_000).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) }
             #expect(Set(bytes).count == 256)
@@ -98,7 +98,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("one endless line is kept whole, without an end of its own", .timeLimit(.minutes(1)))
+        @Test("one endless line is kept whole, without an end of its own", .timeLimit(.minutes(5)))
         func endlessLine() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("endless-line", "yes 0123456789 | tr -d '\\n' | head -c 5000000")
@@ -112,7 +112,7 @@ extension EndToEnd {
 
         @Test(
             "a wait for an attempt that has still to begin ends with its output, or with the task",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func notBegun() async throws {
             try await Workbench.serving { bench in
@@ -143,7 +143,7 @@ extension EndToEnd {
 
         @Test(
             "following goes on through a retry",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func throughRetry() async throws {
             try await Workbench.serving { bench in
@@ -161,7 +161,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("single bytes on two streams keep their order within each", .timeLimit(.minutes(1)))
+        @Test("single bytes on two streams keep their order within each", .timeLimit(.minutes(5)))
         func singleBytes() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("single-bytes")
@@ -173,7 +173,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a flood of one task costs another nothing", .timeLimit(.minutes(1)))
+        @Test("a flood of one task costs another nothing", .timeLimit(.minutes(5)))
         func neighbours() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("flood")

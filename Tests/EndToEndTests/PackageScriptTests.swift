@@ -28,7 +28,7 @@ extension EndToEnd {
 
         @Test(
             "a removal ends the supervisor of its state folder with its tasks, and no other one",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func removal() async throws {
             let (ours, theirs) = (try Workbench(), try Workbench())
@@ -51,7 +51,7 @@ extension EndToEnd {
 
         @Test(
             "a number in the lock that is another process's is signalled to nobody, and the removal says what stays",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func stranger() async throws {
             let bench = try Workbench()

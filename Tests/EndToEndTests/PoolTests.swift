@@ -6,7 +6,7 @@ extension EndToEnd {
     /// What pools bound, in which order they start tasks, and how they back off.
     @Suite("Pool")
     struct PoolTests {
-        @Test("higher priority goes first, then the oldest", .timeLimit(.minutes(1)))
+        @Test("higher priority goes first, then the oldest", .timeLimit(.minutes(5)))
         func order() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler("slow", "gate go", policy: "pool: one\npriority: 5\n")
@@ -32,7 +32,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a pool runs as many as it may and never more; others go on", .timeLimit(.minutes(1)))
+        @Test("a pool runs as many as it may and never more; others go on", .timeLimit(.minutes(5)))
         func concurrency() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler("slow", "gate go", policy: "pool: three\n")
@@ -67,7 +67,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("64 tasks run at once, each with its own input, output and end", .timeLimit(.minutes(2)))
+        @Test("64 tasks run at once, each with its own input, output and end", .timeLimit(.minutes(5)))
         func sixtyFour() async throws {
             let count = 64
             try await Workbench.serving { bench in
@@ -106,7 +106,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a queue that is full refuses with 429", .timeLimit(.minutes(1)))
+        @Test("a queue that is full refuses with 429", .timeLimit(.minutes(5)))
         func queueLimit() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler("slow", "gate go", policy: "pool: one\n")
@@ -127,7 +127,7 @@ extension EndToEnd {
 
         @Test(
             "failures in a row make a pool back off, over a restart too; other pools go on",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func backoff() async throws {
             let bench = try Workbench()
@@ -166,7 +166,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a pool's failures survive the loss of the database", .timeLimit(.minutes(1)))
+        @Test("a pool's failures survive the loss of the database", .timeLimit(.minutes(5)))
         func databaseLost() async throws {
             let bench = try Workbench()
             try bench.handler("shaky", "exit 1")
@@ -189,7 +189,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("after a backoff one probe runs, and its success opens the pool", .timeLimit(.minutes(1)))
+        @Test("after a backoff one probe runs, and its success opens the pool", .timeLimit(.minutes(5)))
         func probe() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler(

@@ -53,7 +53,7 @@ extension EndToEnd {
 
         @Test(
             "each rule answers with its own errno, by its arguments, and denied calls are recorded",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func errnos() async throws {
             try await Workbench.serving { bench in
@@ -83,7 +83,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a killing rule ends the task, whose record names the call", .timeLimit(.minutes(1)))
+        @Test("a killing rule ends the task, whose record names the call", .timeLimit(.minutes(5)))
         func kill() async throws {
             try await Workbench.serving { bench in
                 try Self.prepare(bench, ["chroot,0", "keyctl,0,0", "chroot,0"])
@@ -101,7 +101,7 @@ extension EndToEnd {
 
         @Test(
             "a profile that is wrong or missing refuses its type, and one that is mended is taken up",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func changes() async throws {
             try await Workbench.serving { bench in

@@ -4,7 +4,7 @@ import Testing
 
 extension EndToEnd {
     /// Somebody takes a file of the database away while the supervisor runs.
-    @Suite("Removed files", .timeLimit(.minutes(1)))
+    @Suite("Removed files", .timeLimit(.minutes(5)))
     struct RemovedFilesTests {
         private func database(_ bench: Workbench) -> String { bench.state + "/bulkhead.sqlite" }
 

@@ -72,7 +72,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("what waits is launched a few at a time after a start, and says so", .timeLimit(.minutes(1)))
+        @Test("what waits is launched a few at a time after a start, and says so", .timeLimit(.minutes(5)))
         func paced() async throws {
             let bench = try Workbench()
             try bench.gatedHandler("once", "gate open", policy: "pool: lost\n")
@@ -109,7 +109,7 @@ extension EndToEnd {
 
         @Test(
             "the API answers while recovery goes on: alive at once, ready afterwards",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func answersWhileRecovering() async throws {
             let bench = try Workbench()

@@ -41,7 +41,7 @@ extension EndToEnd {
 
         @Test(
             "a denied call is named in the result, with its count and the file that would give it",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func deniedCall() async throws {
             try await Workbench.serving { bench in
@@ -79,7 +79,7 @@ extension EndToEnd {
 
         @Test(
             "on-denied: kill ends the task with the call's name, and is not tried again",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func kill() async throws {
             try await Workbench.serving { bench in
@@ -99,7 +99,7 @@ extension EndToEnd {
 
         @Test(
             "allow and deny take names and groups, and change what the preset gives",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func allowAndDeny() async throws {
             try await Workbench.serving { bench in
@@ -122,7 +122,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("compute executes nothing, forks nothing and opens no socket", .timeLimit(.minutes(1)))
+        @Test("compute executes nothing, forks nothing and opens no socket", .timeLimit(.minutes(5)))
         func compute() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("sums", "echo $((6 * 7))\n/bin/true; echo $?")
@@ -147,7 +147,7 @@ extension EndToEnd {
 
         @Test(
             "network connects to a server; default, compute and network: none do not",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func network() async throws {
             let server = try LoopbackServer(saying: "welcome")
@@ -185,7 +185,7 @@ extension EndToEnd {
 
         @Test(
             "unconfined reads what its user may and makes any call, but gains no privilege",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func unconfined() async throws {
             try await Workbench.serving { bench in
@@ -216,7 +216,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a loop of denied calls is counted, bounded and ended", .timeLimit(.minutes(1)))
+        @Test("a loop of denied calls is counted, bounded and ended", .timeLimit(.minutes(5)))
         func deniedLoop() async throws {
             try await Workbench.serving { bench in
                 try bench.handler(

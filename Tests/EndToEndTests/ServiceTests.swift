@@ -30,7 +30,7 @@ extension EndToEnd {
             try #require(came, "\(name) was not said \(times) times: \(notify.messages)")
         }
 
-        @Test("a service manager hears of start, readiness, life, reload and end", .timeLimit(.minutes(1)))
+        @Test("a service manager hears of start, readiness, life, reload and end", .timeLimit(.minutes(5)))
         func notices() async throws {
             let bench = try Workbench()
             let notify = try NotifySocket(path: bench.folder + "/notify")
@@ -59,7 +59,7 @@ extension EndToEnd {
 
         @Test(
             "without a service manager serve says nothing of one, and a stop is the same",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func noManager() async throws {
             let bench = try Workbench()
@@ -68,7 +68,7 @@ extension EndToEnd {
             #expect(end.code == 0 && !end.err.contains("service manager"))
         }
 
-        @Test("an address of the manager that cannot be meant is wrong usage", .timeLimit(.minutes(1)))
+        @Test("an address of the manager that cannot be meant is wrong usage", .timeLimit(.minutes(5)))
         func badAddress() async throws {
             let bench = try Workbench()
             let end = try await bench.launchServer(environment: ["NOTIFY_SOCKET": "nowhere"]).result()
@@ -77,7 +77,7 @@ extension EndToEnd {
 
         @Test(
             "SIGHUP takes what may change, names what may not, and survives a broken file",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func reload() async throws {
             let bench = try Workbench()
@@ -110,7 +110,7 @@ extension EndToEnd {
         @Test(
             "beside a service, tasks run in its tasks' unit, and the next supervisor can be put where this one was",
             .enabled(if: unified != nil, "needs root and a version 2 hierarchy that we may use"),
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func units() async throws {
             let bench = try Workbench()
@@ -171,7 +171,7 @@ extension EndToEnd {
         @Test(
             "the first process of a container reaps orphans, hands signals on and leaves nothing",
             .enabled(if: isRoot && TestCgroup.exists("/usr/bin/unshare"), "needs root and unshare"),
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             arguments: [SIGTERM, SIGINT]
         )
         func firstProcess(_ signal: Int32) async throws {

@@ -34,7 +34,7 @@ extension EndToEnd {
 
         @Test(
             "flag goes before environment, environment before file, file before default",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func precedence() async throws {
             let bench = try Workbench()
@@ -58,7 +58,7 @@ extension EndToEnd {
 
         @Test(
             "paths of the file are below the file's folder, those of flag and environment below ours",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func paths() async throws {
             let bench = try Workbench()
@@ -102,7 +102,7 @@ extension EndToEnd {
 
         @Test(
             "what is wrong in a setting is told with name, value and source, and nothing is made",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func refused() async throws {
             let bench = try Workbench()
@@ -183,7 +183,7 @@ extension EndToEnd {
 
         @Test(
             "a config file that is named and not there, or not to be trusted, is refused",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func untrustedFile() async throws {
             let bench = try Workbench()
@@ -200,7 +200,7 @@ extension EndToEnd {
 
         // MARK: Rights
 
-        @Test("state and socket are closed to others, whatever the umask", .timeLimit(.minutes(1)))
+        @Test("state and socket are closed to others, whatever the umask", .timeLimit(.minutes(5)))
         func modes() async throws {
             let bench = try Workbench()
             try bench.handler("works", "echo fine")
@@ -226,7 +226,7 @@ extension EndToEnd {
         @Test(
             "with socket-group the group may use the socket too",
             .enabled(if: geteuid() == 0, "needs root, to give a socket to a group"),
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func socketGroup() async throws {
             let bench = try Workbench()
@@ -250,7 +250,7 @@ extension EndToEnd {
             #expect(await bench.stop(server).code == 0)
         }
 
-        @Test("a socket-group that is none is refused, and no open socket is left", .timeLimit(.minutes(1)))
+        @Test("a socket-group that is none is refused, and no open socket is left", .timeLimit(.minutes(5)))
         func unknownGroup() async throws {
             let bench = try Workbench()
             let ended = try await bench.launchServer(["--socket-group", "no-such-group"]).result()

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    @Suite("Spool: reservations and admission", .timeLimit(.minutes(1)))
+    @Suite("Spool: reservations and admission", .timeLimit(.minutes(5)))
     struct SpoolTests {
         @Test(
             "a start without room for its result waits and says so, submits get 507, an end lets both go on"

@@ -15,7 +15,7 @@ extension EndToEnd {
 
         @Test(
             "a supervisor that stood still goes on: each end told once, no burst, no notice of life meanwhile",
-            .timeLimit(.minutes(3))
+            .timeLimit(.minutes(5))
         )
         func standsStill() async throws {
             let bench = try Workbench()

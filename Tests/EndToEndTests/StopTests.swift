@@ -12,7 +12,7 @@ extension EndToEnd {
 
         @Test(
             "SIGTERM and SIGINT end what runs: rehydrate goes on at the next start, interrupt is over",
-            .timeLimit(.minutes(2)),
+            .timeLimit(.minutes(5)),
             arguments: [SIGTERM, SIGINT]
         )
         func policyDecides(signal: Int32) async throws {
@@ -59,7 +59,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a stop never counts towards poison", .timeLimit(.minutes(2)))
+        @Test("a stop never counts towards poison", .timeLimit(.minutes(5)))
         func stopsAreNoLosses() async throws {
             let bench = try Workbench()
             try bench.gatedHandler("again", Self.untilOpen, policy: "recovery: {mode: rehydrate, limit: 2}\n")
@@ -80,7 +80,7 @@ extension EndToEnd {
 
         @Test(
             "a handler that ignores SIGTERM is killed after its grace, its tree with it",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func ignoreTerm() async throws {
             let bench = try Workbench()
@@ -106,7 +106,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a second signal ends at once, and the next start finds everything", .timeLimit(.minutes(1)))
+        @Test("a second signal ends at once, and the next start finds everything", .timeLimit(.minutes(5)))
         func secondSignal() async throws {
             let bench = try Workbench()
             try bench.handler("deaf", "trap '' TERM\nwhile :; do sleep 0.1; done")
@@ -136,7 +136,7 @@ extension EndToEnd {
 
         @Test(
             "an attempt whose launcher is killed while a stop is under way is stopped, not lost",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func killedWhileStopping() async throws {
             let bench = try Workbench()
@@ -166,7 +166,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("drain lets running tasks end by themselves, as long as it lasts", .timeLimit(.minutes(1)))
+        @Test("drain lets running tasks end by themselves, as long as it lasts", .timeLimit(.minutes(5)))
         func drain() async throws {
             let bench = try Workbench()
             try bench.gatedHandler("short", Self.untilOpen)
@@ -198,7 +198,7 @@ extension EndToEnd {
 
         @Test(
             "a submit while stopping gets 503 and when to come again; reading goes on",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func submitWhileStopping() async throws {
             let bench = try Workbench()
@@ -230,7 +230,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("SIGTERM during the start ends it without harm, whenever it comes", .timeLimit(.minutes(2)))
+        @Test("SIGTERM during the start ends it without harm, whenever it comes", .timeLimit(.minutes(5)))
         func termDuringStart() async throws {
             let bench = try Workbench()
             try bench.gatedHandler(
@@ -264,7 +264,7 @@ extension EndToEnd {
 
         @Test(
             "a launcher that stands still under SIGSTOP holds up no other task, and no stop",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func stoppedLauncher() async throws {
             try await stopLauncher { bench, server in
@@ -280,7 +280,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a task whose launcher stands still under SIGSTOP can be cancelled", .timeLimit(.minutes(1)))
+        @Test("a task whose launcher stands still under SIGSTOP can be cancelled", .timeLimit(.minutes(5)))
         func cancelBehindStoppedLauncher() async throws {
             try await stopLauncher { bench, server in
                 let task = try #require(try await bench.allTasks().first { $0.text("type") == "stuck" })

@@ -25,7 +25,7 @@ extension EndToEnd {
 
         @Test(
             "the environment is exactly what the contract says, and what the policy adds",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func environment() async throws {
             try await Workbench.serving { bench in
@@ -67,7 +67,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("arguments are the policy's, the name is the copy that was checked", .timeLimit(.minutes(1)))
+        @Test("arguments are the policy's, the name is the copy that was checked", .timeLimit(.minutes(5)))
         func arguments() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("args.sh", #"printf '%s\n' "$#" "$0" "$@"; cat -- "$0" | head -1"#)
@@ -83,7 +83,7 @@ extension EndToEnd {
 
         @Test(
             "the working folder is private, writable, and gone afterwards with all that is in it",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func scratch() async throws {
             try await Workbench.serving { bench in
@@ -125,7 +125,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("nothing is inherited but stdin, stdout, stderr and fd 3", .timeLimit(.minutes(1)))
+        @Test("nothing is inherited but stdin, stdout, stderr and fd 3", .timeLimit(.minutes(5)))
         func inherited() async throws {
             try await Workbench.serving { bench in
                 try bench.handler(
@@ -157,7 +157,7 @@ extension EndToEnd {
 
         // MARK: Limits
 
-        @Test("limits.cpu ends the whole tree as a timeout that says cpu", .timeLimit(.minutes(1)))
+        @Test("limits.cpu ends the whole tree as a timeout that says cpu", .timeLimit(.minutes(5)))
         func cpu() async throws {
             try await Workbench.serving { bench in
                 try bench.behaviour("spin", policy: "limits: {cpu: 500ms}\ngrace: 2s\n")
@@ -171,7 +171,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("limits.file-size and limits.open-files hold", .timeLimit(.minutes(1)))
+        @Test("limits.file-size and limits.open-files hold", .timeLimit(.minutes(5)))
         func files() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("large", "exec head -c 3000000 /dev/zero > file")
@@ -194,7 +194,7 @@ extension EndToEnd {
 
         @Test(
             "limits.memory ends the handler alone, with the reason memory",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: canLimitMemory, "needs a memory cgroup that we may use")
         )
         func memory() async throws {
@@ -217,7 +217,7 @@ extension EndToEnd {
 
         @Test(
             "limits.processes bounds a fork bomb, and nothing of it is left",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: canLimitProcesses, "needs a pids cgroup that we may use")
         )
         func processes() async throws {
@@ -233,7 +233,7 @@ extension EndToEnd {
 
         @Test(
             "a limit that this host cannot hold is refused, or warned of under best-effort",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: hasNoMemoryController, "needs a host without a memory cgroup that we may use")
         )
         func noCgroup() async throws {

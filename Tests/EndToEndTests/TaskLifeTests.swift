@@ -10,7 +10,7 @@ extension EndToEnd {
 
         // MARK: Retries and runs
 
-        @Test("a failed attempt is tried again until one succeeds", .timeLimit(.minutes(1)))
+        @Test("a failed attempt is tried again until one succeeds", .timeLimit(.minutes(5)))
         func retries() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("third", #"echo "try $BULKHEAD_ATTEMPT"; [ "$BULKHEAD_ATTEMPT" -ge 3 ]"#)
@@ -31,7 +31,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a retry waits for its delay, says so, and its limit is kept", .timeLimit(.minutes(1)))
+        @Test("a retry waits for its delay, says so, and its limit is kept", .timeLimit(.minutes(5)))
         func retryDelay() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("bad", "exit 7")
@@ -62,7 +62,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("an error line decides about the retry, either way", .timeLimit(.minutes(1)))
+        @Test("an error line decides about the retry, either way", .timeLimit(.minutes(5)))
         func errorLine() async throws {
             try await Workbench.serving { bench in
                 let line =
@@ -88,7 +88,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("a submit of an id that exists does what its state says", .timeLimit(.minutes(1)))
+        @Test("a submit of an id that exists does what its state says", .timeLimit(.minutes(5)))
         func resubmit() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler("flaky", "[ -e '\(bench.folder)/gates/good' ]")
@@ -130,7 +130,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("two submits of one id at once yield one execution", .timeLimit(.minutes(1)))
+        @Test("two submits of one id at once yield one execution", .timeLimit(.minutes(5)))
         func submitsAtOnce() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("count", "echo ran")
@@ -154,7 +154,7 @@ extension EndToEnd {
 
         @Test(
             "a batch answers each task in order; a bad one costs the others nothing",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func batch() async throws {
             try await Workbench.serving { bench in
@@ -182,7 +182,7 @@ extension EndToEnd {
 
         // MARK: Ends
 
-        @Test("wait runs out of its time with 124 and the task goes on", .timeLimit(.minutes(1)))
+        @Test("wait runs out of its time with 124 and the task goes on", .timeLimit(.minutes(5)))
         func waitRunsOut() async throws {
             try await Workbench.serving { bench in
                 try bench.gatedHandler("slow", "gate go; echo '{\"result\":[1,2]}' >&3")
@@ -199,7 +199,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("cancel takes a queued task out at once and stops a running one", .timeLimit(.minutes(1)))
+        @Test("cancel takes a queued task out at once and stops a running one", .timeLimit(.minutes(5)))
         func cancel() async throws {
             try await Workbench.serving { bench in
                 try bench.handler(
@@ -238,7 +238,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("remove forgets a task and its output; --cancel stops it first", .timeLimit(.minutes(1)))
+        @Test("remove forgets a task and its output; --cancel stops it first", .timeLimit(.minutes(5)))
         func remove() async throws {
             try await Workbench.serving { bench in
                 try bench.handler("talk", "echo something")
@@ -267,7 +267,7 @@ extension EndToEnd {
 
         @Test(
             "a task starts no earlier than its notBefore, and never after its expiresAt",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func times() async throws {
             try await Workbench.serving { bench in

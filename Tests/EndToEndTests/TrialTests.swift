@@ -28,7 +28,7 @@ extension EndToEnd {
             }
         }
 
-        @Test("check finds nothing wrong with a handler that keeps the protocol", .timeLimit(.minutes(1)))
+        @Test("check finds nothing wrong with a handler that keeps the protocol", .timeLimit(.minutes(5)))
         func good() async throws {
             let bench = try Workbench()
             try bench.handler(
@@ -56,7 +56,7 @@ extension EndToEnd {
             #expect(try FileManager.default.contentsOfDirectory(atPath: bench.plugins) == ["good"])
         }
 
-        @Test("check names each thing that a bad handler does, and ends with 1", .timeLimit(.minutes(1)))
+        @Test("check names each thing that a bad handler does, and ends with 1", .timeLimit(.minutes(5)))
         func bad() async throws {
             let bench = try Workbench()
             try bench.handler(
@@ -85,7 +85,7 @@ extension EndToEnd {
 
         @Test(
             "check tells a handler or a policy that is refused, and what does not exist",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func refused() async throws {
             let bench = try Workbench()
@@ -105,7 +105,7 @@ extension EndToEnd {
             #expect(try await run(bench, ["check", bench.plugins + "/none"]).code == 3)
         }
 
-        @Test("an interrupted check stops its handler and leaves nothing", .timeLimit(.minutes(1)))
+        @Test("an interrupted check stops its handler and leaves nothing", .timeLimit(.minutes(5)))
         func interrupted() async throws {
             let bench = try Workbench()
             try bench.handler("long", "touch started; exec sleep 100")
@@ -128,7 +128,7 @@ extension EndToEnd {
 
         @Test(
             "policy learn prints a policy that policy check takes and the handler runs under",
-            .timeLimit(.minutes(1))
+            .timeLimit(.minutes(5))
         )
         func learn() async throws {
             let bench = try Workbench()
@@ -165,7 +165,7 @@ extension EndToEnd {
             #expect(verdicts["exit"] == "ok", "\(tried.out)")
         }
 
-        @Test("a policy learned from a shell stays within what its preset gives", .timeLimit(.minutes(1)))
+        @Test("a policy learned from a shell stays within what its preset gives", .timeLimit(.minutes(5)))
         func learnShell() async throws {
             let bench = try Workbench()
             try bench.handler("shell", "cat | tr a-z A-Z > out; unshare -U true; exit 0")
@@ -179,7 +179,7 @@ extension EndToEnd {
             #expect(refused.code == 2 && refused.err.contains("unconfined"))
         }
 
-        @Test("doctor says that handlers launch here, in lines and as JSON", .timeLimit(.minutes(1)))
+        @Test("doctor says that handlers launch here, in lines and as JSON", .timeLimit(.minutes(5)))
         func doctor() async throws {
             let bench = try Workbench()
             let place = ["--state", bench.state, "--scratch", bench.folder + "/scratch"]

@@ -47,7 +47,7 @@ extension EndToEnd {
 
         @Test(
             "a new version takes over while handlers print: none waits, no line is lost or doubled",
-            .timeLimit(.minutes(2)),
+            .timeLimit(.minutes(5)),
             .enabled(if: Tool.isThere("python3"), "needs python3"),
             arguments: [SIGTERM, SIGKILL]
         )
@@ -117,7 +117,7 @@ extension EndToEnd {
 
         @Test(
             "a launcher of an unknown version is left to finish, and then its record is taken",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: Tool.isThere("python3") && Tool.isThere("sqlite3"), "needs python3 and sqlite3")
         )
         func unknownVersion() async throws {
@@ -192,7 +192,7 @@ extension EndToEnd {
 
         @Test(
             "an outcome for whose record there is no room is told by its launcher, or the attempt is lost",
-            .timeLimit(.minutes(1)),
+            .timeLimit(.minutes(5)),
             .enabled(if: geteuid() == 0, "needs root: a small file system of its own"),
             arguments: [false, true]
         )
