@@ -5,10 +5,11 @@ import Foundation
 public struct ServiceNotification: Sendable {
     /// What the manager is told.
     public enum Message: Sendable, Equatable {
+        /// The start goes on, for a sentence's reason, and is given up only when nothing more is heard for this time,
+        /// even where the unit's TimeoutStartSec= is over (EXTEND_TIMEOUT_USEC in sd_notify(3)).
+        case starting(String, within: Duration)
         /// Work is taken from now on, after the start or a reload; with a sentence on what there is.
         case ready(String)
-        /// A sentence on what is being done.
-        case status(String)
         /// The settings are being read again.
         case reloading
         /// The end has begun; with a sentence.
@@ -89,8 +90,9 @@ public struct ServiceNotification: Sendable {
     static func text(_ message: Message, monotonic: UInt64) -> String {
         let sentence = { (text: String) in text.replacing("\n", with: " ") }
         return switch message {
+        case .starting(let text, let time):
+            "EXTEND_TIMEOUT_USEC=\(time.components.seconds * 1_000_000)\nSTATUS=\(sentence(text))"
         case .ready(let text): "READY=1\nSTATUS=\(sentence(text))"
-        case .status(let text): "STATUS=\(sentence(text))"
         case .reloading: "RELOADING=1\nMONOTONIC_USEC=\(monotonic)"
         case .stopping(let text): "STOPPING=1\nSTATUS=\(sentence(text))"
         case .alive: "WATCHDOG=1"

@@ -47,8 +47,9 @@ struct Serve: AsyncParsableCommand {
         logger.logLevel = logLevel.level
         let listen = settings.listen.map { ListenAddress.unix(path: $0.path) }
         let porter = Porter(listen: listen, socketGroup: settings.socketGroup, logger: logger)
+        let notices = ServiceNotices(notification, logger: logger)
         let supervisor = try await Supervisor.open(try settings.forSupervisor(), logger: logger) {
-            await porter.run()
+            await notices.starting("looking through the database") { await porter.run() }
         }
         let listeners = try Listener.services(
             listen: listen,
@@ -62,7 +63,6 @@ struct Serve: AsyncParsableCommand {
             addresses: settings.listen.map(\.description)
         )
         let announcement = Announcement(readiness: readiness, settings: settings, asJSON: json)
-        let notices = ServiceNotices(notification, logger: logger)
         let reload = SettingsReload(
             read: read,
             settings: settings,

@@ -33,6 +33,9 @@ struct ServiceNotices: Sendable {
         self.logger = logger
     }
 
+    /// The time for which the manager is to wait for the next word of a start.
+    private static let startPatience: Duration = .seconds(60)
+
     /// How long the manager waits for a sign of life; nil where it does not.
     var watchdog: Duration? { notification?.watchdog }
 
@@ -44,6 +47,30 @@ struct ServiceNotices: Sendable {
             logger.warning("the service manager was not told", metadata: ["error": "\(error)"])
         }
     }
+
+    /// Does a part of the start, and says meanwhile that it goes on.
+    ///
+    /// It takes as long as what is there needs, and a manager that gave it up would begin it again and again.
+    /// - Parameters:
+    ///   - text: What is being done, in plain words.
+    ///   - part: The part.
+    /// - Returns: What it gave.
+    /// - Throws: What it threw.
+    func starting<Value: Sendable>(
+        _ text: String,
+        _ part: @Sendable () async throws -> Value
+    ) async rethrows -> Value {
+        async let _ = sayStarting(text)
+        return try await part()
+    }
+
+    /// Ends when it is cancelled.
+    private func sayStarting(_ text: String) async {
+        guard notification != nil else { return }
+        repeat {
+            say(.starting(text, within: Self.startPatience))
+        } while (try? await Task.sleep(for: Self.startPatience / 3)) != nil
+    }
 }
 
 /// Tells the service manager when the supervisor is ready and when it begins to stop.
@@ -52,10 +79,12 @@ struct ReadyNotice: Service {
     let notices: ServiceNotices
 
     func run() async throws {
-        notices.say(.status("recovering what a former supervisor left"))
         await cancelWhenGracefulShutdown {
+            let isReady: ()? = try? await notices.starting("recovering what a former supervisor left") {
+                try await readiness.wait()
+            }
             // Whoever is told to stop before it is ready has nothing to announce.
-            guard (try? await readiness.wait()) != nil else { return }
+            guard isReady != nil else { return }
             notices.say(.ready(Self.sentence(readiness)))
         }
         try? await gracefulShutdown()
