@@ -65,8 +65,9 @@ extension Diagnosis {
             : Finding(
                 "ending trees",
                 .partly,
-                "no version 2 control groups: the launcher finds and kills a task's processes one by one",
-                advice: "mount the version 2 hierarchy writable"
+                "no version 2 control groups can be made: the launcher finds and kills a task's processes one by one",
+                advice: facts.features.isRoot
+                    ? "mount the version 2 hierarchy writable" : "run the supervisor as root"
             )
     }
 }

@@ -4,6 +4,7 @@
 #include "result.h"
 
 #include <linux/capability.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -56,6 +57,8 @@ uint64_t clinux_own_max_rss(void) {
     struct rusage usage;
     return getrusage(RUSAGE_SELF, &usage) < 0 ? 0 : (uint64_t)usage.ru_maxrss * 1024;
 }
+
+void clinux_limit_malloc_arenas(int count) { mallopt(M_ARENA_MAX, count); }
 
 int clinux_pidfd_open(pid_t pid) { return (int)result(syscall(SYS_pidfd_open, pid, 0)); }
 

@@ -36,6 +36,7 @@ struct Serve: AsyncParsableCommand {
     func run() async throws {
         if FirstProcess.isThis { try await ContainerInit.run() }
         umask(0o077)
+        OwnProcess.boundMemoryArenas()
         CrashSignals.restoreDefaults()
         let notification = try ServiceNotification.take()
         let read = { @Sendable [flags = settings.written(socket: socket), config = settings.config] in

@@ -55,6 +55,9 @@ int clinux_wait(pid_t pid, int flags, struct clinux_ended *ended);
 // Bytes of the largest resident set that the caller has had.
 uint64_t clinux_own_max_rss(void);
 
+// How many arenas threads get from malloc at most (mallopt(3)); to be called before there are any.
+void clinux_limit_malloc_arenas(int count);
+
 int clinux_pidfd_open(pid_t pid);
 int clinux_pidfd_getfd(int pidfd, int descriptor);
 int clinux_pidfd_send_signal(int pidfd, int signal);
