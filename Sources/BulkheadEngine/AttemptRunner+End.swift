@@ -22,7 +22,7 @@ extension AttemptRunner {
             continuation.finish()
         }
         let end: AttemptEnd
-        switch try await watch(task, terms, live, tell: { _ in }).follow(events) {
+        switch try await watch(task, terms, live, after: tie, tell: { _ in }).follow(events) {
         case .finished(let finish): end = .ended(try await self.end(finish, live))
         case .putBack(let reason): end = try await putBack(task, reason, live)
         case .left, .lost: return nil

@@ -150,7 +150,7 @@ struct AttemptRunner: Sendable {
             launchers.giveBack(launcher)
             // Beyond what can be described to a launcher; time does not mend that.
             guard error.code == .internal else { return try await putBack(task, error.message, live) }
-            let watch = watch(task, terms, live) { _ in }
+            let watch = watch(task, terms, live, after: nil) { _ in }
             return .ended(try await end(watch.unlaunched("\(error)"), live))
         }
         return try await follow(task, terms, launcher, events, live)
@@ -166,7 +166,10 @@ struct AttemptRunner: Sendable {
     ) async throws -> AttemptEnd {
         live.attach(launcher, number: UInt64(task.attempt))
         do {
-            switch try await watch(task, terms, live, tell: { launcher.send($0) }).follow(events) {
+            let watch = watch(task, terms, live, after: launcher.isAdopted ? launcher.tie : nil) {
+                launcher.send($0)
+            }
+            switch try await watch.follow(events) {
             case .finished(let finish):
                 let outcome = try await end(finish, live)
                 release(launcher, task)
@@ -204,12 +207,18 @@ struct AttemptRunner: Sendable {
         }
     }
 
+    /// Makes what follows an attempt.
+    ///
+    /// - Parameter tie: The launcher's, where there was a time without a supervisor.
     func watch(
         _ task: TaskRecord,
         _ terms: AttemptTerms,
         _ live: LiveAttempt,
+        after tie: LauncherTie?,
         tell: @escaping @Sendable (SupervisorMessage) -> Void
     ) -> AttemptWatch {
-        AttemptWatch(task: task, terms: terms, live: live, runner: self, tell: tell)
+        AttemptWatch(task: task, terms: terms, live: live, runner: self, tell: tell) { [folder] in
+            tie.flatMap { folder.recordedAt(ofLauncher: $0.name) }
+        }
     }
 }

@@ -24,6 +24,8 @@ struct AttemptWatch: Sendable {
     let runner: AttemptRunner
     /// Tells the launcher something, where there still is one.
     let tell: @Sendable (SupervisorMessage) -> Void
+    /// When the launcher recorded the end, where no supervisor was there.
+    let recordedAt: @Sendable () -> Timestamp?
 
     /// Follows the events to the last one.
     /// - Throws: What the store said where it could not take the output or the handler's process.
@@ -173,7 +175,7 @@ struct AttemptWatch: Sendable {
             interruptions: task.interruptions,
             lossesInRow: task.lossesInRow
         )
-        var finish = AttemptFinish(task: task, decision: decision, now: runner.clocks.wall())
+        var finish = AttemptFinish(task: task, decision: decision, now: endedAt)
         finish.outcome = "stopped"
         finish.result = said.result
         finish.progress = said.progress
@@ -190,13 +192,12 @@ struct AttemptWatch: Sendable {
         denied: DeniedCalls,
         outcome: LaunchOutcome?
     ) -> AttemptFinish {
-        let now = runner.clocks.wall()
         var finish = AttemptFinish(
             id: task.id,
             attempt: task.attempt,
             event: decision.event,
             outcome: decision.attemptOutcome,
-            now: now
+            now: endedAt
         )
         finish.error = decision.error
         finish.result = said.result
@@ -224,6 +225,13 @@ struct AttemptWatch: Sendable {
             now: runner.clocks.steady()
         )
         return finish
+    }
+
+    /// The moment of the end: now, or earlier where nobody was there, but not before the start, however clocks were set.
+    private var endedAt: Timestamp {
+        let now = runner.clocks.wall()
+        guard let recorded = recordedAt() else { return now }
+        return min(now, max(recorded, task.startedAt ?? recorded))
     }
 
     private func notes(on outcome: LaunchOutcome?) -> [String] {

@@ -18,6 +18,13 @@ struct FileLayout {
     private struct Showing {
         var access: BindAccess
         var isOptional: Bool
+        var isOffered = false
+
+        func step(_ path: PathName) -> MountStep {
+            isOffered
+                ? .offer(path: path.text, access: access)
+                : .bind(path: path.text, access: access, optional: isOptional)
+        }
     }
 
     /// What a path lies in.
@@ -53,8 +60,15 @@ struct FileLayout {
         let before = shown[real]
         shown[real] = Showing(
             access: before.map { $0.access.rawValue > access.rawValue ? $0.access : access } ?? access,
-            isOptional: isOptional && before?.isOptional ?? true
+            isOptional: isOptional && before?.isOptional ?? true,
+            isOffered: before?.isOffered ?? false
         )
+    }
+
+    /// Shows a path of the host even to a user whom the folders above it are closed to.
+    mutating func offer(_ path: String, _ access: BindAccess) {
+        show(path, access)
+        shown[follow(path)]?.isOffered = true
     }
 
     /// Hides a folder of the host, should it lie in something that is shown.
@@ -88,12 +102,7 @@ struct FileLayout {
         var steps: [(path: PathName, step: MountStep)] = []
         for (path, showing) in shown
         where memory[path] == nil && isNeeded(showing.access, in: surroundings(of: path)) {
-            let step = MountStep.bind(
-                path: path.text,
-                access: showing.access,
-                optional: showing.isOptional
-            )
-            steps.append((path, step))
+            steps.append((path, showing.step(path)))
         }
         for path in hidden where shown[path] == nil && isVisible(path) {
             steps.append((path, .cover(path: path.text)))

@@ -99,8 +99,8 @@ struct NamespacePlan {
             showSettingsLinks(plan, files, in: &layout)
         } else {
             layout.show("/", .write)
-            layout.show(paths.plugins, .execute)
         }
+        layout.offer(paths.plugins, reading(plan))
         layout.show(paths.handler, .execute)
         layout.show(paths.scratch, .write)
         for path in hidden { layout.hide(path) }
@@ -131,9 +131,13 @@ struct NamespacePlan {
             .map { .mask(path: $0.path, isFolder: $0.isFolder) }
     }
 
+    /// Without Landlock nothing else keeps a file that may only be read from being executed.
+    private func reading(_ plan: LandlockPlan) -> BindAccess {
+        plan.handledAccess.isEmpty && isConfined ? .read : .execute
+    }
+
     private func show(_ plan: LandlockPlan, in layout: inout FileLayout) {
-        // Without Landlock nothing else keeps a file that may only be read from being executed.
-        let reading: BindAccess = plan.handledAccess.isEmpty ? .read : .execute
+        let reading = reading(plan)
         for rule in plan.allowed {
             guard !isProc(rule.path), rule.path != FileRules.sharedMemoryFolder else { continue }
             let access: BindAccess =

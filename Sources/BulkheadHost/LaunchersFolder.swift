@@ -45,6 +45,15 @@ public final class LaunchersFolder: TravellingDescriptor {
         return try? OutcomeRecord(decoding: bytes[...])
     }
 
+    /// When a launcher left its record, which is when its attempt ended, without a supervisor.
+    /// - Parameter name: The launcher's name.
+    /// - Returns: The moment by the machine's clock; nil where there is no record.
+    public func recordedAt(ofLauncher name: String) -> Timestamp? {
+        let file = path + "/" + OutcomeRecord.fileName(ofLauncher: name)
+        guard let status = try? FileStatus.of(file) else { return nil }
+        return Timestamp(milliseconds: status.modified / 1_000_000)
+    }
+
     /// Removes a launcher's record, once its outcome is committed, and the socket of one that was killed.
     public func forget(launcher name: String) {
         forgetRecord(ofLauncher: name)

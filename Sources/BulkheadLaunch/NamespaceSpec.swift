@@ -16,6 +16,9 @@ public enum MountStep: Sendable, Equatable {
     case link(path: String, target: String)
     /// The host's file or folder of the same path, opened as the handler's user before anything is hidden.
     case bind(path: String, access: BindAccess, optional: Bool)
+    /// The same for what is the supervisor's own and shown to every handler: opened with the launcher's rights, since
+    /// the folders above it, such as root's home, may be closed to the handler's user.
+    case offer(path: String, access: BindAccess)
     /// An empty folder in the place of one that is not to be seen.
     case cover(path: String)
     /// A file system in memory, which is the handler's user's own, or else everybody's as `/tmp` is.
@@ -24,6 +27,16 @@ public enum MountStep: Sendable, Equatable {
     case proc
     /// Nothing that can be opened in the place of a file or folder, where there is one.
     case mask(path: String, isFolder: Bool)
+}
+
+extension MountStep {
+    /// What the handler may do with what of the host it shows; nil where it shows nothing of that.
+    public var access: BindAccess? {
+        switch self {
+        case .bind(_, let access, _), .offer(_, let access): access
+        case .link, .cover, .memory, .proc, .mask: nil
+        }
+    }
 }
 
 /// The mount namespace of an attempt.
@@ -148,7 +161,7 @@ extension MountStep {
     var words: String {
         switch self {
         case .link(let path, _): "the link \(path)"
-        case .bind(let path, _, _): "showing \(path)"
+        case .bind(let path, _, _), .offer(let path, _): "showing \(path)"
         case .cover(let path), .mask(let path, _): "hiding \(path)"
         case .memory(let path, _, _, _): "mounting memory on \(path)"
         case .proc: "mounting /proc"

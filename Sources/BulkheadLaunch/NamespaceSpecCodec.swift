@@ -32,7 +32,7 @@ extension NamespaceSpec {
 extension MountStep {
     private enum Kind: UInt8 {
         case link = 1
-        case bind, cover, memory, proc, mask
+        case bind, cover, memory, proc, mask, offer
     }
 
     func write(to writer: inout ByteWriter) {
@@ -46,6 +46,10 @@ extension MountStep {
             writer.put(path)
             writer.put(access.rawValue)
             writer.put(optional)
+        case .offer(let path, let access):
+            writer.put(Kind.offer.rawValue)
+            writer.put(path)
+            writer.put(access.rawValue)
         case .cover(let path):
             writer.put(Kind.cover.rawValue)
             writer.put(path)
@@ -73,6 +77,11 @@ extension MountStep {
                 path: try reader.mountPath(),
                 access: try reader.value(BindAccess.self, "mount access"),
                 optional: try reader.flag("optional mount")
+            )
+        case .offer:
+            self = .offer(
+                path: try reader.mountPath(),
+                access: try reader.value(BindAccess.self, "mount access")
             )
         case .cover:
             self = .cover(path: try reader.mountPath())

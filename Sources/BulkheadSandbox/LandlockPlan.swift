@@ -171,7 +171,8 @@ private struct RuleList {
         if let interpreter = paths.interpreter {
             add(interpreter, [.readFile, .execute], isOptional: false)
         }
-        add(paths.plugins, .read, isOptional: false)
+        // Without a mount namespace a folder above it may be closed to the handler's user.
+        add(paths.plugins, .read, isOptional: true)
         add(paths.scratch, [.write, .execute], isOptional: false)
     }
 

@@ -39,20 +39,25 @@ struct MountStages {
     }
 
     /// Copies what is to be shown while it can still be seen; with the rights of the handler's user, so that no
-    /// path becomes reachable that its folders close.
+    /// path becomes reachable that its folders close, but for what the supervisor offers.
     private func openSources() -> [Int32] {
         if plan.spec.user != nil { step(.root, clinux_set_no_groups()) }
         let opened = spec.steps.indices.map { index -> Int32 in
-            guard case .bind(let path, _, let optional) = spec.steps[index] else { return -1 }
-            if let user = plan.spec.user { clinux_set_file_ids(user.uid, user.gid) }
+            let (path, optional, user): (String, Bool, LaunchUser?)
+            switch spec.steps[index] {
+            case .bind(let shown, _, let mayLack): (path, optional, user) = (shown, mayLack, plan.spec.user)
+            case .offer(let shown, _): (path, optional, user) = (shown, false, nil)
+            default: return -1
+            }
+            if let user { clinux_set_file_ids(user.uid, user.gid) }
             let opened = unsafe clinux_openat(AT_FDCWD, path, clinux_open_path, 0)
-            if plan.spec.user != nil { clinux_set_file_ids(geteuid(), getegid()) }
+            if user != nil { clinux_set_file_ids(geteuid(), getegid()) }
             if optional, opened < 0 { return -1 }
             step(.mount(index), opened)
             return opened
         }
         for (index, source) in opened.enumerated() where source >= 0 {
-            guard case .bind(_, let access, _) = spec.steps[index] else { continue }
+            guard let access = spec.steps[index].access else { continue }
             let copy = clinux_copy_mounts(source)
             step(.mount(index), copy)
             step(.mount(index), unsafe clinux_restrict_mounts(copy, "", Self.attributes(access), true))
@@ -92,7 +97,7 @@ struct MountStages {
             makeFolder(above: path, step)
             let made = unsafe symlink(target, path)
             if made != 0, errno != EEXIST { plan.fail(step, errno) }
-        case .bind(let path, _, _):
+        case .bind(let path, _, _), .offer(let path, _):
             if source >= 0 { attach(source, path, isFolder: isFolder(source), step) }
         case .cover(let path):
             attach(empty(step, mode: "711"), path, isFolder: true, step)

@@ -75,6 +75,7 @@ struct NamespacePlanTests {
         let refused = NamespaceReport(means: .direct, failures: [.pid: 1])
         let user = try #require(try spec(Policy(), features([refused, NamespaceReport(means: .user)])))
         #expect(user.inUserNamespace && user.hasNetwork && user.mounts?.base == .empty)
+        #expect(user.mounts?.steps.contains(.offer(path: "/srv/plugins", access: .execute)) == true)
         #expect(user.mounts?.steps.contains(.proc) == true)
         #expect(try spec(Policy(), features([refused])) == nil)
         let switching = features(user: 0, capabilities: 0xC1, [refused, NamespaceReport(means: .user)])

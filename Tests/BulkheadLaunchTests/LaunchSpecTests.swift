@@ -33,7 +33,7 @@ struct LaunchSpecTests {
                 base: .empty,
                 steps: [
                     .bind(path: "/usr", access: .execute, optional: true),
-                    .link(path: "/bin", target: "usr/bin"),
+                    .link(path: "/bin", target: "usr/bin"), .offer(path: "/root/p", access: .read),
                     .memory(path: "/scratch/1", bytes: 1 << 28, inodes: 65536, isOwned: true), .proc,
                     .cover(path: "/run"), .mask(path: "/proc/keys", isFolder: false),
                 ]

@@ -127,9 +127,12 @@ extension EndToEnd {
                 for pid in bench.launchers { kill(pid, SIGKILL) }
                 #expect(try await bench.eventually { bench.launchers.isEmpty })
             }
+            let beforeNext = Int64(Date().timeIntervalSince1970 * 1_000)
             let next = try await bench.start()
             let task = try await bench.ended(id)
             #expect((task.text("status"), task.reason) == ("failed", "exit"))
+            let completed = try #require(task.milliseconds("completedAt"))
+            #expect(completed <= beforeNext && completed >= task.milliseconds("startedAt") ?? .max)
             #expect(task["error"]?["exitCode"] == 65)
             #expect(task.message.contains("no such luck"))
             try await expectWhole(bench, task, beyond: 19)

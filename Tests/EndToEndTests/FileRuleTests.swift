@@ -121,6 +121,41 @@ extension EndToEnd {
         }
 
         @Test(
+            "in root's home, which is closed to all others, handlers run and have the plugins folder before them",
+            .timeLimit(.minutes(5)),
+            .enabled(if: isRoot, "needs root: only root can change users"),
+            .enabled(if: WithheldFeature.canBeWithheld, WithheldFeature.whyNot),
+            arguments: [[], [.namespaces], [.namespaces, .landlock]] as [Set<WithheldFeature>]
+        )
+        func closedHome(withheld: Set<WithheldFeature>) async throws {
+            let bench = try Workbench(without: withheld)
+            let home = bench.folder + "/home"
+            try FileManager.default.createDirectory(
+                atPath: home + "/plugins",
+                withIntermediateDirectories: true
+            )
+            try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: home)
+            try bench.write(
+                "#!/bin/sh\ncat \"$BULKHEAD_PLUGIN_DIR/.words\"; echo; cat '\(home)/secret'; true",
+                to: "home/plugins/reader",
+                mode: 0o755
+            )
+            try bench.write("beside it", to: "home/plugins/.words")
+            try bench.write("not for others", to: "home/secret")
+            for sandbox in ["", "sandbox: {preset: unconfined}\n"] {
+                let policy = "sandbox: {enforcement: best-effort}\n"
+                try bench.policy("reader", sandbox.isEmpty ? policy : sandbox)
+                try await bench.serving(["--plugins", home + "/plugins"]) { bench in
+                    let (task, text) = try await bench.output(of: "reader")
+                    #expect(task.text("status") == "completed", "\(task.text)")
+                    // Elsewhere the closed folder above is in the way, as it is for every program of that user.
+                    let isShown = withheld.isEmpty && sandbox.isEmpty
+                    #expect(text == (isShown ? "beside it\n" : "\n"))
+                }
+            }
+        }
+
+        @Test(
             "as root each attempt has a user of its own without groups or capabilities",
             .timeLimit(.minutes(5)),
             .enabled(if: isRoot, "needs root: only root can change users")
