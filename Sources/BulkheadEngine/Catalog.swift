@@ -11,6 +11,13 @@ struct CatalogEntry: Sendable {
     /// As the user knows it; nil where the built-in default holds.
     let policyFile: String?
     let sandbox: PreparedSandbox
+    /// The files of handler and policy as they were before they were read.
+    let files: [FileMark]
+
+    /// Whether its files are still those that were read.
+    var isCurrent: Bool { files.allSatisfy(\.isCurrent) }
+    /// Whether somebody has the handler's file open for writing: until its end the type keeps the old one.
+    var isBeingWritten: Bool { FolderWatch.hasWriter(handler.sourcePath) }
 
     /// What is worth knowing of its profile, with file and line.
     var profileRemarks: [String] { policy.sandbox.profile?.warnings.map(\.description) ?? [] }

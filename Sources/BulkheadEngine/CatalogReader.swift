@@ -123,6 +123,7 @@ struct CatalogReader: Sendable {
             draft.refuse(type, .handler, [problem], file: pluginsFolder, policyFile: policyFile)
             return
         }
+        var files = [path, policiesFolder + "/\(type).yaml"].map { FileMark(of: $0) }
         let policy: (Policy, PreparedSandbox)
         do {
             policy = try loadPolicy(policyPath)
@@ -133,14 +134,20 @@ struct CatalogReader: Sendable {
             return
         }
         do {
-            let handler = try handler(at: path, type, &draft)
+            let handler: HandlerFile
+            if let before = try handlerBeforeWriting(path, type, &draft) {
+                (handler, files) = (before.handler, before.files)
+            } else {
+                handler = try handlers.take(path: path)
+            }
             try Self.check(handler, against: policy.0)
             let entry = CatalogEntry(
                 type: type,
                 handler: handler,
                 policy: policy.0,
                 policyFile: policyFile,
-                sandbox: policy.1
+                sandbox: policy.1,
+                files: files
             )
             draft.add(entry, file: shown(path))
         } catch let error where error.code == .notFound {
@@ -151,15 +158,17 @@ struct CatalogReader: Sendable {
         }
     }
 
-    /// The handler as it is; as it was, while somebody is writing it.
-    private func handler(
-        at path: String,
+    /// The handler as it was, while somebody is writing it; nil where nobody is.
+    private func handlerBeforeWriting(
+        _ path: String,
         _ type: TaskType,
         _ draft: inout CatalogDraft
-    ) throws(BulkheadError) -> HandlerFile {
-        guard FolderWatch.isBeingWritten(path) else { return try handlers.take(path: path) }
+    ) throws(BulkheadError) -> CatalogEntry? {
+        guard FolderWatch.isBeingWritten(path) else { return nil }
         draft.catalog.isSettling = true
-        if let before = previous.entries[type]?.handler, before.sourcePath == path, handlers.isReady(before) {
+        if let before = previous.entries[type], before.handler.sourcePath == path,
+            handlers.isReady(before.handler)
+        {
             return before
         }
         throw BulkheadError(.unavailable, "\(shown(path)) is still being written")

@@ -27,7 +27,7 @@ extension Supervisor {
         guard phase != .stopping else { throw Self.stopping }
         // Before that every type would be unknown, which a caller takes for the last word.
         guard catalog.isRead else { throw Self.starting }
-        let catalog = await catalog(for: batch)
+        let catalog = await freshCatalog(for: Set(batch.map(\.type)))
         let now = settings.clocks.wall()
         var answers: [Result<SubmitOutcome, BulkheadError>?] = []
         var requests: [SubmitRequest] = []
@@ -46,15 +46,6 @@ extension Supervisor {
         for id in queued { feed.tell(id) }
         if !queued.isEmpty { dispatcher.wake() }
         return all
-    }
-
-    /// The catalog; looked for anew where it has not got all that is asked for.
-    private func catalog(for batch: [Submission]) async -> Catalog {
-        let current = catalog.current
-        let isComplete = batch.allSatisfy {
-            if case .ready = current.resolve($0.type) { true } else { false }
-        }
-        return isComplete ? current : await freshCatalog()
     }
 
     /// What the store is asked for a submission, or why it is refused.

@@ -73,6 +73,12 @@ public final class FolderWatch: Sendable {
         let age = Int64(Date().timeIntervalSince1970 * 1e9) - status.modified
         // A time in the future is some clock's error, not a change of this moment.
         if age >= 0, age < quiet.components.attoseconds / 1_000_000_000 { return true }
-        return FileLease.hasWriter(path) ?? false
+        return hasWriter(path)
+    }
+
+    /// Whether somebody has a file open for writing, as far as that can be seen.
+    /// - Parameter path: The file.
+    public static func hasWriter(_ path: String) -> Bool {
+        FileLease.hasWriter(path) ?? false
     }
 }

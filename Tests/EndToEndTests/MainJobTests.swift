@@ -9,7 +9,7 @@ extension EndToEnd {
         // MARK: Drop in
 
         @Test(
-            "a handler that has just been put there, or mended, is there for the next command",
+            "a handler that has just been put there, mended or replaced is what the next command runs",
             .timeLimit(.minutes(5))
         )
         func justPutThere() async throws {
@@ -22,6 +22,16 @@ extension EndToEnd {
                 #expect(try await bench.output(of: "greet").text == "one\n")
                 try bench.handler("other.sh", "echo other")
                 #expect(try await bench.plugin("other")?.text("digest") != nil)
+                for word in ["two", "three"] {
+                    try bench.handler("greet.sh", "echo \(word) $MORE")
+                    #expect(try await bench.output(of: "greet").text == "\(word)\n")
+                    try bench.policy("greet", "environment: {MORE: \(word)}\n")
+                    #expect(try await bench.output(of: "greet").text == "\(word) \(word)\n")
+                    try FileManager.default.removeItem(atPath: bench.policies + "/greet.yaml")
+                    #expect(try await bench.output(of: "greet").text == "\(word)\n")
+                }
+                try FileManager.default.removeItem(atPath: bench.plugins + "/greet.sh")
+                #expect(try await bench.bulkhead("submit", "greet").code == 4)
             }
         }
 
