@@ -207,9 +207,7 @@ struct AttemptRunner: Sendable {
         }
     }
 
-    /// Makes what follows an attempt.
-    ///
-    /// - Parameter tie: The launcher's, where there was a time without a supervisor.
+    /// Makes what follows an attempt; it knows the launcher's tie where there was a time without a supervisor.
     func watch(
         _ task: TaskRecord,
         _ terms: AttemptTerms,

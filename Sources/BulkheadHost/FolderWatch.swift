@@ -76,8 +76,9 @@ public final class FolderWatch: Sendable {
         return hasWriter(path)
     }
 
-    /// Whether somebody has a file open for writing, as far as that can be seen.
+    /// Whether somebody has a file open for writing.
     /// - Parameter path: The file.
+    /// - Returns: Whether that is so; false where it cannot be seen, as for another user's file.
     public static func hasWriter(_ path: String) -> Bool {
         FileLease.hasWriter(path) ?? false
     }

@@ -14,10 +14,10 @@ extension EndToEnd {
         private static let filesBeside: Int64 = 40 << 20
         /// Kilobytes that the supervisor may have at all: SQLite's five connections with 8 MiB of pages each, the
         /// bound of a commit, and the windows of the launchers, each of them some MiB.
-        private static let mostKilobytes = 256 << 10
+        private static let mostKilobytes = 192 << 10
         /// Kilobytes by which the second half of a long run may need more than the first, in the middle of all looks:
         /// caches of SQLite that fill and the allocator's slack, and far less than a hundredth of what is written.
-        private static let growthKilobytes = 32 << 10
+        private static let growthKilobytes = 16 << 10
 
         /// How much is written, and into how much it has to fit.
         private struct Plan {
