@@ -21,7 +21,7 @@ enum SupervisorUser {
     private static let setpriv = "/usr/bin/setpriv"
 
     static let whyNotOrdinary: Comment =
-        "needs root, setpriv, and programs that nobody can execute: as an ordinary user the suite beside it is the same"
+        "needs root, setpriv, and programs that nobody can execute: without root every supervisor is an ordinary user's"
 
     /// Whether tests can start supervisors as an ordinary user.
     static let canBeOrdinary: Bool = {
