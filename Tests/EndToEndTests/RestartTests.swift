@@ -77,7 +77,8 @@ extension EndToEnd {
             let bench = try Workbench()
             try bench.gatedHandler("once", "gate open", policy: "pool: lost\n")
             try bench.handler("fine", ":")
-            try bench.policy("pools", "lost: {concurrency: 1}\ndefault: {concurrency: 200}\n")
+            // More than the first steps start, and few enough that the API is still heard beside them.
+            try bench.policy("pools", "lost: {concurrency: 1}\ndefault: {concurrency: 32}\n")
             var crowd = try await CrowdedState(bench, type: "once")
             try await crowd.addQueued(200, type: "fine")
             try await crowd.close()
