@@ -84,7 +84,8 @@ struct AttemptRunner: Sendable {
             return .putBack(error.message)
         }
         return try await holding(place.holdings) {
-            guard !live.isLeft else {
+            // What has not begun stays in its queue.
+            guard !live.supervisorEnds else {
                 launchers.giveBack(launcher)
                 return .stale
             }

@@ -22,6 +22,11 @@ actor Dispatcher {
         var reason: String
     }
 
+    private enum Ending {
+        case left
+        case stopped(StopReason)
+    }
+
     private static let pauseSchedule = BackoffSchedule(
         delay: .seconds(1),
         maximum: .seconds(60),
@@ -46,6 +51,8 @@ actor Dispatcher {
     /// Whether something that is due could not be moved, so that looking again at once is of no use.
     private var dueIsHeldUp = false
     private var isDispatching = true
+    /// What an attempt is told that comes once the others have been told.
+    private var ending: Ending?
     private var alarm: Task<Void, Never>?
     private var failure: BulkheadError?
     private var idle: [CheckedContinuation<Void, Never>] = []
@@ -130,8 +137,7 @@ actor Dispatcher {
         _ attempt: LiveAttempt,
         _ body: @escaping @Sendable () async throws -> AttemptEnd
     ) {
-        live[task.id] = attempt
-        pools[task.pool, default: PoolState()].running.insert(task.id)
+        enter(attempt, of: task.id, in: task.pool)
         // Who asks for its end has waited for this.
         runner.feed.tell(task.id)
         Task { await self.run(task.id, in: task.pool, body) }
@@ -139,11 +145,13 @@ actor Dispatcher {
 
     /// Leaves every attempt to its launcher; those that have none yet stay in their queues.
     func leaveAll() {
+        ending = .left
         for attempt in live.values { attempt.leave() }
     }
 
     /// Asks every attempt to end.
     func stopAll(_ reason: StopReason) {
+        ending = ending ?? .stopped(reason)
         for attempt in live.values { attempt.stop(reason) }
     }
 
@@ -243,12 +251,13 @@ actor Dispatcher {
         guard open > 0 else { return 0 }
         // Those that were chosen and are not yet running in the store still stand at the head of the queue.
         let heads = try await store.queueHeads(name, limit: open + state.running.count)
+        // While the store was asked the end may have come.
+        guard isDispatching else { return 0 }
         let queue = heads.filter { live[$0.id] == nil }
         let starts = DispatchPlan.starts(in: plan, queue: queue, now: now).prefix(open)
         for candidate in starts {
             let attempt = LiveAttempt()
-            live[candidate.id] = attempt
-            pools[name, default: PoolState()].running.insert(candidate.id)
+            enter(attempt, of: candidate.id, in: name)
             group.addTask {
                 // Not a child of the group: an attempt ends by its launcher's word, never by a cancellation.
                 await Task {
@@ -259,6 +268,16 @@ actor Dispatcher {
             }
         }
         return starts.count
+    }
+
+    private func enter(_ attempt: LiveAttempt, of id: TaskID, in pool: PoolName) {
+        live[id] = attempt
+        pools[pool, default: PoolState()].running.insert(id)
+        switch ending {
+        case .left: attempt.leave()
+        case .stopped(let reason): attempt.stop(reason)
+        case nil: break
+        }
     }
 
     private func run(

@@ -230,6 +230,29 @@ extension EndToEnd {
             }
         }
 
+        @Test("a stop that comes while tasks are being launched is theirs, too", .timeLimit(.minutes(5)))
+        func termDuringLaunches() async throws {
+            let bench = try Workbench()
+            try bench.handler("again", "exec sleep 600")
+            try bench.policy("again", "pool: wide\nrecovery: {mode: rehydrate, limit: 100}\n")
+            try bench.policy("pools", "wide: {concurrency: 64}\n")
+            var server = try await bench.start()
+            let ids = try await bench.submitBatch(Array(repeating: ["type": "again"], count: 40))
+            for step in 0..<10 {
+                // After a start the launches take a second.
+                try await Task.sleep(for: .milliseconds(step * 40))
+                server.send(SIGTERM)
+                let end = await server.result()
+                #expect(end.code == 0, "\(step * 40) ms after the start serve ended with \(end)")
+                #expect(bench.handlerProcesses.isEmpty)
+                server = try await bench.start()
+            }
+            let tasks = try await bench.allTasks().filter { ids.contains($0.text("id")) }
+            #expect(tasks.count == 40 && tasks.allSatisfy { ["queued", "running"].contains($0.text("status")) })
+            #expect(tasks.allSatisfy { $0["interruptions"] == 0 }, "a stop is no loss")
+            #expect(await bench.stop(server).code == 0)
+        }
+
         @Test("SIGTERM during the start ends it without harm, whenever it comes", .timeLimit(.minutes(5)))
         func termDuringStart() async throws {
             let bench = try Workbench()
