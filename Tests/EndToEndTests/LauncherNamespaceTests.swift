@@ -111,14 +111,7 @@ struct LauncherNamespaceTests {
                 atPath: "\(folder.path)/\(name)",
                 withIntermediateDirectories: false
             )
-            let program = "\(folder.path)/\(name)/program"
-            #expect(
-                FileManager.default.createFile(
-                    atPath: program,
-                    contents: Data("#!/bin/sh\n".utf8),
-                    attributes: [.posixPermissions: 0o755]
-                )
-            )
+            _ = try folder.program("\(name)/program", Array("#!/bin/sh\n".utf8))
             script += "; ./\(name)/program 2>/dev/null && echo executed \(name)"
             script += "; (: >\(name)/new) 2>/dev/null && echo written \(name)"
         }

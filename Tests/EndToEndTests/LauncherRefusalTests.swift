@@ -21,8 +21,8 @@ extension LauncherTests {
         @Test("what cannot be executed is refused, two hundred times, without one descriptor more")
         func execErrors() throws {
             let folder = try TemporaryFolder()
-            let broken = try folder.file("broken", [0x7f, 0x45, 0x4c, 0x46, 1, 2, 3, 4], mode: 0o755)
-            let orphan = try folder.file("orphan", Array("#!/no/such/interpreter\n".utf8), mode: 0o755)
+            let broken = try folder.program("broken", [0x7f, 0x45, 0x4c, 0x46, 1, 2, 3, 4])
+            let orphan = try folder.program("orphan", Array("#!/no/such/interpreter\n".utf8))
             let plain = try folder.file("plain", Array("#!/bin/sh\n".utf8), mode: 0o644)
             let driver = try LauncherDriver()
             let expected = [(broken, ENOEXEC), (orphan, ENOENT), (plain, EACCES), (folder.path, EACCES)]
